@@ -1,0 +1,42 @@
+"""Chalice Chat: the routes of the WebSocket API, handed on to chalicelib."""
+
+import os
+from functools import cache
+from typing import Any
+
+from chalice.app import Chalice, WebsocketEvent
+
+from chalicelib.bootstrap import build_chat
+from chalicelib.chat import Chat
+from chalicelib.gateway.websocket_api import ManyWebsocketAPI
+
+# Where there is no Lambda context, as in a test that calls a handler.
+UNBOUNDED_SECONDS = 28.0
+
+app = Chalice(app_name="chalice-chat")
+app.experimental_feature_flags.update(["WEBSOCKETS"])
+# Before the decorators: each handler keeps the one that is here when it is decorated.
+app.websocket_api = websocket_api = ManyWebsocketAPI()
+
+
+@cache
+def get_chat() -> Chat:
+    """Make the chat at the first event, so that importing the app touches nothing."""
+    return build_chat(os.environ, websocket_api)
+
+
+@app.on_ws_connect()
+def connect(event: WebsocketEvent) -> dict[str, Any]:
+    return get_chat().connect(event.to_dict())
+
+
+@app.on_ws_message()
+def message(event: WebsocketEvent) -> dict[str, Any]:
+    context: Any = event.context
+    left = context.get_remaining_time_in_millis() / 1000 if context else UNBOUNDED_SECONDS
+    return get_chat().message(event.to_dict(), left)
+
+
+@app.on_ws_disconnect()
+def disconnect(event: WebsocketEvent) -> dict[str, Any]:
+    return get_chat().disconnect(event.to_dict())

@@ -1,0 +1,26 @@
+"""What a connection asks about itself and the chat."""
+
+import msgspec
+
+from ..wire.events import HelpText, Pong
+from ..wire.requests import Help, Ping
+from .call import Call
+
+
+def ping(request: Ping, call: Call) -> Pong:
+    """Answer, and so keep the connection from idling."""
+    return Pong(ref=request.ref)
+
+
+def show_help(request: Help, call: Call) -> HelpText:
+    """List the actions with their fields, those that can be left out in brackets."""
+    return HelpText(
+        actions={
+            name: [
+                field.name if field.required else f"[{field.name}]"
+                for field in msgspec.structs.fields(action.request)
+            ]
+            for name, action in call.actions.items()
+        },
+        ref=request.ref,
+    )

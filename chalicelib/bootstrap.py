@@ -1,0 +1,60 @@
+"""The one place where objects are made and handed to each other."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from .actions.call import Action
+from .actions.table import ACTIONS
+from .broadcaster import Broadcaster
+from .chat import Chat
+from .config import Settings
+from .gateway.websocket_api import ManyWebsocketAPI
+from .logs import make_logger
+from .storage.connections import Connections
+from .storage.rooms import Rooms
+
+# Four tries of up to 3 s each: an invocation must be over within 29 s.
+DYNAMODB = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"mode": "standard", "total_max_attempts": 4},
+)
+
+
+def build_chat(
+    env: Mapping[str, str],
+    websocket_api: ManyWebsocketAPI,
+    *,
+    actions: Mapping[str, Action] = ACTIONS,
+    clock: Callable[[], float] = time.time,
+    logger: Logger | None = None,
+) -> Chat:
+    """Make the chat.
+
+    Args:
+        env: The environment, for the settings.
+        websocket_api: The app's, which Chalice tells the API that it serves.
+        actions: What a client can ask for, by name.
+        clock: Unix time in s.
+        logger: Takes one line for each invocation; standard output by default.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    settings = Settings.from_env(env)
+    websocket_api.max_concurrency = settings.max_concurrency
+    dynamodb = boto3.client("dynamodb", config=DYNAMODB)
+    connections = Connections(dynamodb, settings.table, settings.rooms_table, clock)
+    rooms = Rooms(dynamodb, settings.rooms_table, clock)
+    return Chat(
+        settings=settings,
+        actions=actions,
+        connections=connections,
+        broadcaster=Broadcaster(websocket_api, connections, rooms, settings.prune_after_seconds, clock),
+        logger=logger or make_logger(),
+        clock=clock,
+    )

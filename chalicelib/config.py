@@ -1,0 +1,70 @@
+"""Settings, read once from the environment and frozen.
+
+Every setting is a variable that starts with ``CHAT_``; a variable that starts so and is no
+setting, or has a value that the setting cannot have, fails by name when the Lambda starts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+PREFIX = "CHAT_"
+
+
+class ConfigError(ValueError):
+    """A variable of the environment is wrong. The message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one deployment; the field ``table`` is the variable ``CHAT_TABLE``.
+
+    Attributes:
+        table: DynamoDB table of the live connections.
+        rooms_table: DynamoDB table of the memberships.
+        messages_table: DynamoDB table of the rooms' messages.
+        max_rooms: Rooms that one connection can be in, its personal room not counted.
+        max_concurrency: Posts to API Gateway under way at once, in one Lambda.
+        prune_after_seconds: Age from which a connection that is gone (410) is removed. The socket
+            opens after ``$connect`` has written the row, and answers 410 until then.
+        connection_seconds: Lifetime of a connection's rows. API Gateway ends a connection after
+            two hours; a minute on top.
+    """
+
+    table: str = "Chat"
+    rooms_table: str = "ChatRooms"
+    messages_table: str = "ChatMessages"
+    max_rooms: int = 50
+    max_concurrency: int = 32
+    prune_after_seconds: int = 30
+    connection_seconds: int = 2 * 60 * 60 + 60
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings from a mapping such as ``os.environ``.
+
+        Raises:
+            ConfigError: A ``CHAT_`` variable is unknown, empty, or no whole number above 0 where
+                the setting is one.
+        """
+        known = {PREFIX + field.name.upper(): field for field in fields(cls)}
+        values: dict[str, str | int] = {}
+        for variable, value in env.items():
+            if not variable.startswith(PREFIX):
+                continue
+            if variable not in known:
+                raise ConfigError(f"{variable} is not a setting; known are {', '.join(known)}")
+            field = known[variable]
+            values[field.name] = _whole(variable, value) if field.type is int else _text(variable, value)
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def _text(variable: str, value: str) -> str:
+    if not value.strip():
+        raise ConfigError(f"{variable} is empty")
+    return value
+
+
+def _whole(variable: str, value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and int(value) > 0):
+        raise ConfigError(f"{variable} must be a whole number above 0, not {value!r}")
+    return int(value)

@@ -1,0 +1,80 @@
+"""From a frame to its action, and from whatever goes wrong to one error event."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from .actions.call import Action, Call
+from .errors import BadRequest, ChatError, Internal, UnknownAction
+from .wire.events import Error, Event
+from .wire.fields import Ref
+from .wire.requests import parse_frame, parse_request, shown
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a frame came to.
+
+    Attributes:
+        reply: What its sender is told; None where nothing is left to say.
+        action: Name of the action that ran; None where the frame named none that exists.
+        error: What went wrong, if anything did.
+    """
+
+    reply: Event | None
+    action: str | None = None
+    error: Exception | None = None
+
+    @property
+    def code(self) -> str:
+        """``"ok"``, or the wire code of the error."""
+        return self.reply.code if isinstance(self.reply, Error) else "ok"
+
+
+def dispatch(body: str, call: Call, request_id: str) -> Outcome:
+    """Serve one frame: its field ``action`` chooses the action, as API Gateway's route selection would.
+
+    Args:
+        body: The text frame.
+        call: Who asks, and what an action has at hand.
+        request_id: Told to the client where the fault is ours, so that it can be found in the log.
+
+    Returns:
+        The outcome. Nothing is raised: whatever goes wrong becomes one ``error`` event.
+    """
+    frame: dict[str, Any] = {}
+    name = None
+    try:
+        frame = parse_frame(body)
+        name, action = _find(frame, call)
+        fields = {field: value for field, value in frame.items() if field != "action"}
+        return Outcome(action.run(parse_request(name, fields, action.request), call), name)
+    except Exception as error:  # A bug too: it must reach the log, and its details not the client.
+        return Outcome(explain(error, request_id, frame), name, error)
+
+
+def explain(error: Exception, request_id: str, frame: Mapping[str, Any] = MappingProxyType({})) -> Error:
+    """Make the one event that tells a client of an error; one that is no ``ChatError`` is ``internal``."""
+    told = error if isinstance(error, ChatError) else Internal(request_id)
+    return Error(
+        code=told.code,
+        message=str(told),
+        action=_short(frame.get("action")),
+        ref=_short(frame.get("ref")),
+    )
+
+
+def _find(frame: dict[str, Any], call: Call) -> tuple[str, Action]:
+    name = frame.get("action")
+    if not isinstance(name, str):
+        why = "must be a string" if "action" in frame else "is missing"
+        raise BadRequest("action", f"{why}; known are {', '.join(call.actions)}")
+    if name not in call.actions:
+        raise UnknownAction(shown(name), call.actions)
+    return name, call.actions[name]
+
+
+def _short(value: object) -> str | None:
+    """Give back what the client sent, where it is of a size to give back."""
+    return value if isinstance(value, str) and Ref.clean(value) is not None else None

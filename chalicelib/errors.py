@@ -1,0 +1,94 @@
+"""What can go wrong, in one tree. The leaves carry the code that goes on the wire.
+
+ChatError
+├── RequestError          the client can do something about it
+│   ├── BadJson           bad_json
+│   ├── BadRequest        bad_request      .field
+│   ├── UnknownAction     unknown_action
+│   └── NotInRoom         not_in_room
+└── ServerError           the client can only try again
+    ├── Unavailable       unavailable
+    │   ├── StorageUnavailable
+    │   └── GatewayUnavailable
+    └── Internal          internal
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class ChatError(Exception):
+    """Root of every error that chalicelib raises. ``str(error)`` is fit for a client."""
+
+    code: ClassVar[str]
+
+
+class RequestError(ChatError):
+    """The client asked for something that it cannot have."""
+
+
+class BadJson(RequestError):
+    """The frame is not a JSON object."""
+
+    code = "bad_json"
+
+
+class BadRequest(RequestError):
+    """A field is missing, unknown, or has a value that it must not have."""
+
+    code = "bad_request"
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}")
+        self.field = field
+
+
+class UnknownAction(RequestError):
+    """No action has this name. The message lists those that there are."""
+
+    code = "unknown_action"
+
+    def __init__(self, action: str, known: Iterable[str]) -> None:
+        super().__init__(f"unknown action {action}; known are {', '.join(known)}")
+
+
+class NotInRoom(RequestError):
+    """The connection has not joined the room that it speaks to."""
+
+    code = "not_in_room"
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"you are not in {room}")
+
+
+class ServerError(ChatError):
+    """The request was fine; the chat could not serve it."""
+
+
+class Unavailable(ServerError):
+    """Storage or gateway did not do it, after the retries."""
+
+    code = "unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    """DynamoDB refused or did not answer. The cause is chained, for the log."""
+
+    def __init__(self) -> None:
+        super().__init__("the chat cannot reach its storage, try again")
+
+
+class GatewayUnavailable(Unavailable):
+    """API Gateway does not let this chat send at all (403): a fault of its own configuration."""
+
+    def __init__(self) -> None:
+        super().__init__("the chat cannot send messages")
+
+
+class Internal(ServerError):
+    """A bug. The details are in the log, under the request id."""
+
+    code = "internal"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"something went wrong, request {request_id}")

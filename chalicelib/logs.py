@@ -1,0 +1,72 @@
+"""The log: one line for each invocation, with what happened and never what was said."""
+
+import json
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, TextIO
+
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .broadcaster import Delivery
+from .errors import RequestError
+
+
+def make_logger(service: str = "chat", stream: TextIO | None = None) -> Logger:
+    """Make a logger whose lines are JSON in ASCII, so that nothing in a line can break it in two.
+
+    Args:
+        service: Its name, in each line. Not the app's: Chalice has a logger of that name, which would
+            write each line once more.
+        stream: Where it writes; standard output by default.
+    """
+    return Logger(service=service, stream=stream, json_serializer=partial(json.dumps, default=repr))
+
+
+@dataclass
+class Record:
+    """What is known of an invocation when it ends.
+
+    Attributes:
+        outcome: ``"ok"``, a wire code, or a status.
+        action: The action that ran, if one did.
+        error: What went wrong, if anything did.
+        delivery: What was sent.
+    """
+
+    outcome: str = "ok"
+    action: str | None = None
+    error: Exception | None = None
+    delivery: Delivery = field(default_factory=Delivery)
+
+
+@contextmanager
+def logged(logger: Logger, route: str, connection_id: str, request_id: str) -> Iterator[Record]:
+    """Write the line of an invocation when the block ends; what is our fault is at level ERROR."""
+    started = time.monotonic()
+    record = Record()
+    yield record
+    fields: dict[str, Any] = {
+        "connection_id": connection_id,
+        "request_id": request_id,
+        "action": record.action,
+        "outcome": record.outcome,
+        **asdict(record.delivery),
+        "ms": round((time.monotonic() - started) * 1000, 1),
+    }
+    ours = record.error is not None and not isinstance(record.error, RequestError)
+    log = logger.error if ours or record.delivery.forbidden else logger.info
+    log(route, **fields, **(_details(record.error) if ours and record.error else {}))
+
+
+def _details(error: Exception) -> dict[str, Any]:
+    """Describe an error without its values: a message of Python's may quote what a user said."""
+    cause = error.__cause__ or error
+    details = {"error": type(cause).__name__, "stack": traceback.format_tb(cause.__traceback__)}
+    if isinstance(cause, ClientError | BotoCoreError):
+        details["cause"] = str(cause)
+    return details

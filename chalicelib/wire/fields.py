@@ -1,0 +1,98 @@
+"""The nouns of the wire: what a room, a name, a message and a reference may be.
+
+Each is a ``str`` that has been checked and normalised, so whoever holds one need not ask again.
+"""
+
+import re
+import unicodedata
+from typing import Any, ClassVar, Self
+
+LONGEST_MESSAGE = 4096
+LONGEST_NAME = 32
+
+_ROOM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# Unicode categories that no name has: controls, formats (bidi and zero-width among them),
+# surrogates, private use, line and paragraph separators.
+_NOT_IN_NAMES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+# Letters and marks that show nothing: fillers, the braille blank, the grapheme joiner.
+_BLANK_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+class Field(str):
+    """A string field of a frame. Subclasses say what it may be, in ``rule`` and ``clean``."""
+
+    rule: ClassVar[str]
+    schema: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        """Return the value as it is kept, or None where it breaks the rule."""
+        raise NotImplementedError
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Check and normalise a value from outside.
+
+        Raises:
+            ValueError: It is no string or breaks the rule; the message is the rule.
+        """
+        cleaned = cls.clean(value) if isinstance(value, str) else None
+        if cleaned is None:
+            raise ValueError(cls.rule)
+        return cls(cleaned)
+
+
+class Room(Field):
+    """The id of a room that anyone can join."""
+
+    rule = "must be 1-64 letters, digits, '.', '_' or '-', starting with a letter or digit"
+    schema: ClassVar = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        return value if _ROOM.fullmatch(value) else None
+
+
+class Name(Field):
+    """The name of a user: NFKC, runs of white space as one blank."""
+
+    rule = "must be 1-32 characters, no control or invisible ones, no '@' or '#'"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": "^[^@#]+$"}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        # Both forms are looked at: split() would swallow a line feed, and NFKC turns look-alikes
+        # of '@' into it.
+        normal = " ".join(unicodedata.normalize("NFKC", value).split())
+        if any(unicodedata.category(c) in _NOT_IN_NAMES or c in _BLANK_LETTERS for c in value + normal):
+            return None
+        if not 1 <= len(normal) <= LONGEST_NAME or "@" in normal or "#" in normal:
+            return None
+        return normal
+
+
+class Text(Field):
+    """What somebody says: NFC, lines ended by a line feed, tabs; no other control characters."""
+
+    rule = f"must be 1-{LONGEST_MESSAGE} characters of text, without control characters"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": LONGEST_MESSAGE}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        normal = unicodedata.normalize("NFC", value.replace("\r\n", "\n"))
+        if not 1 <= len(normal) <= LONGEST_MESSAGE or _CONTROL_IN_TEXT.search(normal):
+            return None
+        return normal
+
+
+class Ref(Field):
+    """The client's own reference for a request; comes back in the reply."""
+
+    rule = "must be 1-64 characters, without control characters"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": 64}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        return value if 1 <= len(value) <= 64 and not _CONTROL.search(value) else None

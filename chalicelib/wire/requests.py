@@ -1,0 +1,98 @@
+"""Frames in: what a client can ask for, one struct per action, and how a frame becomes one."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..errors import BadJson, BadRequest
+from .fields import Field, Ref, Room, Text
+
+LOBBY = Room("lobby")
+
+_AT_FIELD = re.compile(r"(?P<why>.*) - at `\$\.(?P<field>\w+)`")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a client can send with every action. Subclasses add the fields of theirs."""
+
+    ref: Ref | None = None
+
+
+class OnMessage(Request, frozen=True):
+    """Say something to everyone in a room, yourself included."""
+
+    message: Text
+    room: Room = LOBBY
+
+
+class Ping(Request, frozen=True):
+    """Ask for a pong. One in every ten minutes keeps an idle connection open."""
+
+
+class Help(Request, frozen=True):
+    """Ask which actions there are."""
+
+
+R = TypeVar("R", bound=Request)
+
+
+def parse_frame(body: str) -> dict[str, Any]:
+    """Parse a text frame into the object that it must be.
+
+    Raises:
+        BadJson: It is no JSON (``NaN``, lone surrogates, numbers out of range and endless nesting
+            are none), is no object, or gives a field twice.
+    """
+    try:
+        frame = msgspec.json.decode(body)
+        # msgspec is the stricter parser, but only the standard library's shows a repeated field.
+        json.loads(body, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise BadJson("the frame is not valid JSON") from error
+    if not isinstance(frame, dict):
+        raise BadJson('a frame must be a JSON object, such as {"action": "help"}')
+    return frame
+
+
+def parse_request(action: str, fields: Mapping[str, Any], kind: type[R]) -> R:
+    """Turn the fields that came with an action into its request.
+
+    Args:
+        action: Name of the action, for the error.
+        fields: The frame without ``action``.
+        kind: The request that the action takes.
+
+    Raises:
+        BadRequest: A field is missing, unknown, or breaks its rule.
+    """
+    known = {field.name: field for field in msgspec.structs.fields(kind)}
+    for name in fields:
+        if name not in known:
+            raise BadRequest(shown(name), f"is not a field of {action}")
+    for name, field in known.items():
+        if field.required and name not in fields:
+            raise BadRequest(name, "is missing")
+    try:
+        return msgspec.convert(fields, kind, dec_hook=_parse_field)
+    except msgspec.ValidationError as error:
+        at = _AT_FIELD.fullmatch(str(error))
+        raise (BadRequest(at["field"], at["why"]) if at else BadRequest(action, str(error))) from error
+
+
+def shown(name: str) -> str:
+    """Quote what a client made up, so that it is fit for an error line: printable and short."""
+    return ascii(name if len(name) <= 40 else name[:40] + "...")
+
+
+def _parse_field(kind: type[Field], value: object) -> Field:
+    return kind.parse(value)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a field is given twice")
+    return fields

@@ -1,0 +1,102 @@
+"""The chat as Chalice's test client sees it, on a real DynamoDB."""
+
+import os
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from chalice.test import Client
+
+import app
+from chalicelib.bootstrap import build_chat
+from local.emulator import Emulator
+from tests.functional.clients import People
+from tests.functional.dynamodb_local import dynamodb_local, free_port, missing
+from tests.functional.log import Log
+from tests.functional.tables import Tables
+from tests.rig.callbacks import Callbacks, serving
+from tests.rig.clock import Clock
+
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_account() -> Iterator[None]:
+    """Keep whoever runs the tests from reaching an account of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Emulator(free_port(), tmp_path_factory.mktemp("ministack")) as emulator:
+        yield emulator.url
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local_url() -> Iterator[str]:
+    if why := missing():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
+    with dynamodb_local() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def callbacks_server() -> Iterator[Callbacks]:
+    with serving() as callbacks:
+        yield callbacks
+
+
+@pytest.fixture
+def callbacks(callbacks_server: Callbacks) -> Iterator[Callbacks]:
+    """``@connections``, with nothing posted yet."""
+    callbacks_server.reset()
+    yield callbacks_server
+    callbacks_server.released.set()
+
+
+@pytest.fixture
+def tables(ministack_url: str) -> Iterator[Tables]:
+    """Empty tables on MiniStack."""
+    tables = Tables(boto3.client("dynamodb", endpoint_url=ministack_url))
+    yield tables
+    tables.delete()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The chat's clock. It stands still, so that connections grow old only where a test says so."""
+    return Clock(1_700_000_000)
+
+
+@pytest.fixture
+def log() -> Log:
+    """What the chat has logged."""
+    return Log()
+
+
+@pytest.fixture
+def people(
+    tables: Tables,
+    ministack_url: str,
+    callbacks: Callbacks,
+    clock: Clock,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+) -> People:
+    """Whoever uses a chat on those tables, whose posts go to ``callbacks``."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", ministack_url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", callbacks.url)
+    chat = build_chat(tables.settings(), app.websocket_api, clock=clock, logger=log.logger)
+    monkeypatch.setattr(app, "get_chat", lambda: chat)
+    # No stage of the configuration: its environment would name the tables of that stage.
+    return People(Client(app.app, stage_name="functional-test"), callbacks)

@@ -1,0 +1,61 @@
+"""The tables of ``resources.json``, made for one test on any DynamoDB."""
+
+import json
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = Path(__file__).parents[2] / "resources.json"
+
+
+class Tables:
+    """Three tables of this test's own.
+
+    Attributes:
+        client: boto3's DynamoDB client.
+        connections: Name of the table of connections; likewise ``rooms`` and ``messages``.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        prefix = f"T{uuid.uuid4().hex[:12]}-"
+        resources = json.loads(TEMPLATE.read_text())["Resources"]
+        self.connections = self._create(prefix, resources["Chat"])
+        self.rooms = self._create(prefix, resources["ChatRooms"])
+        self.messages = self._create(prefix, resources["ChatMessages"])
+
+    def settings(self) -> dict[str, str]:
+        """The environment variables that name these tables."""
+        return {
+            "CHAT_TABLE": self.connections,
+            "CHAT_ROOMS_TABLE": self.rooms,
+            "CHAT_MESSAGES_TABLE": self.messages,
+        }
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """All items of a table."""
+        pages = self.client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    def everything(self) -> list[str]:
+        """All items of all tables, in an order and form that can be compared."""
+        tables = (self.connections, self.rooms, self.messages)
+        return sorted(json.dumps(item, sort_keys=True) for table in tables for item in self.items(table))
+
+    def delete(self) -> None:
+        """Delete the tables, there or not."""
+        for table in (self.connections, self.rooms, self.messages):
+            with suppress(self.client.exceptions.ResourceNotFoundException):
+                self.client.delete_table(TableName=table)
+
+    def _create(self, prefix: str, resource: dict[str, Any]) -> str:
+        properties = resource["Properties"]
+        name = prefix + uuid.uuid4().hex[:6]
+        self.client.create_table(
+            TableName=name,
+            AttributeDefinitions=properties["AttributeDefinitions"],
+            KeySchema=properties["KeySchema"],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return name

@@ -1,0 +1,204 @@
+"""The contract of the storage layer, on every DynamoDB that there is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.errors import StorageUnavailable
+from chalicelib.storage.connections import Connection, Connections
+from chalicelib.storage.rooms import Member, Rooms
+from chalicelib.wire.events import Form
+from tests.functional.tables import Tables
+from tests.rig.clock import Clock
+from tests.rig.faults import Faults, cancelled
+
+ANN = Connection(
+    id="Ann00000000000A=",
+    name="ann",
+    form=Form.TEXT,
+    rooms=frozenset({"lobby", "cats"}),
+    connected_at=1_700_000_000_123,
+    expires_at=1_700_007_260,
+)
+BOB = replace(ANN, id="Bob00000000000A=", name=None, form=Form.JSON, rooms=frozenset({"lobby"}))
+
+
+@pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
+def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
+    tables = Tables(boto3.client("dynamodb", endpoint_url=request.getfixturevalue(request.param)))
+    yield tables
+    tables.delete()
+
+
+@pytest.fixture
+def connections(tables: Tables, clock: Clock) -> Connections:
+    return Connections(tables.client, tables.connections, tables.rooms, clock)
+
+
+@pytest.fixture
+def rooms(tables: Tables, clock: Clock) -> Rooms:
+    return Rooms(tables.client, tables.rooms, clock)
+
+
+def members(rooms: Rooms, room: str) -> list[Member]:
+    return [member for page in rooms.pages(room) for member in page]
+
+
+def test_a_connection_comes_back_as_it_was_added(connections: Connections) -> None:
+    connections.add(ANN)
+    connections.add(BOB)
+    assert connections.get(ANN.id) == ANN
+    assert connections.get(BOB.id) == BOB
+
+
+def test_one_item_for_each_connection_under_the_tutorials_key(
+    connections: Connections, tables: Tables
+) -> None:
+    connections.add(ANN)
+    [item] = tables.items(tables.connections)
+    assert item["connectionid"] == {"S": ANN.id}
+    assert item["expiresAt"] == {"N": "1700007260"}
+
+
+def test_what_was_never_added_is_not_there(connections: Connections, rooms: Rooms) -> None:
+    assert connections.get(ANN.id) is None
+    assert connections.remove(ANN.id) is None
+    assert members(rooms, "lobby") == []
+
+
+def test_an_added_connection_is_a_member_of_its_rooms(connections: Connections, rooms: Rooms) -> None:
+    connections.add(ANN)
+    connections.add(BOB)
+    ann = Member(ANN.id, "ann", Form.TEXT, ANN.connected_at)
+    assert members(rooms, "lobby") == [ann, Member(BOB.id, None, Form.JSON, BOB.connected_at)]
+    assert members(rooms, "cats") == [ann]
+
+
+def test_adding_again_changes_nothing(connections: Connections, tables: Tables) -> None:
+    connections.add(ANN)
+    before = tables.everything()
+    connections.add(replace(ANN, name="eve", rooms=frozenset({"dogs"}), connected_at=ANN.connected_at + 5))
+    assert tables.everything() == before
+
+
+def test_a_connection_that_cannot_be_added_whole_is_not_added(
+    connections: Connections, tables: Tables
+) -> None:
+    # A room id longer than a sort or partition key can be.
+    with pytest.raises(StorageUnavailable):
+        connections.add(replace(ANN, rooms=frozenset({"lobby", "x" * 3000})))
+    assert tables.everything() == []
+
+
+def test_removing_leaves_nothing_of_it_and_all_of_the_others(
+    connections: Connections, rooms: Rooms, tables: Tables
+) -> None:
+    connections.add(BOB)
+    before = tables.everything()
+    connections.add(ANN)
+    assert connections.remove(ANN.id) == ANN
+    assert tables.everything() == before
+    assert connections.remove(ANN.id) is None
+    assert tables.everything() == before
+
+
+def test_removing_one_that_is_in_more_rooms_than_a_batch_takes(
+    connections: Connections, tables: Tables
+) -> None:
+    connections.add(replace(ANN, rooms=frozenset(f"room{number}" for number in range(60))))
+    assert len(tables.everything()) == 61
+    connections.remove(ANN.id)
+    assert tables.everything() == []
+
+
+def test_an_expired_row_is_not_there(connections: Connections, rooms: Rooms, clock: Clock) -> None:
+    connections.add(ANN)
+    connections.add(replace(BOB, expires_at=ANN.expires_at + 1))
+    clock.now = ANN.expires_at
+    assert connections.get(ANN.id) is None
+    assert [member.id for member in members(rooms, "lobby")] == [BOB.id]
+
+
+def test_all_pages_of_members_are_read(connections: Connections, tables: Tables, clock: Clock) -> None:
+    expected = {f"{number:015}=" for number in range(25)}
+    for connection_id in expected:
+        connections.add(replace(BOB, id=connection_id))
+    pages = list(Rooms(tables.client, tables.rooms, clock, page_size=10).pages("lobby"))
+    assert [len(page) for page in pages] == [10, 10, 5]
+    assert {member.id for page in pages for member in page} == expected
+
+
+def test_a_room_of_more_than_a_megabyte(tables: Tables, rooms: Rooms) -> None:
+    # Padded, so that a page of 1 MB holds a few: 12 members of 200 KB.
+    for number in range(12):
+        tables.client.put_item(
+            TableName=tables.rooms,
+            Item={
+                "roomId": {"S": "lobby"},
+                "connectionid": {"S": f"{number:015}="},
+                "form": {"S": "text"},
+                "joinedAt": {"N": "1"},
+                "expiresAt": {"N": "9999999999"},
+                "padding": {"S": "x" * 200_000},
+            },
+        )
+    pages = list(rooms.pages("lobby"))
+    assert len(pages) > 1
+    assert len({member.id for page in pages for member in page}) == 12
+
+
+def test_removing_a_membership(connections: Connections, rooms: Rooms) -> None:
+    connections.add(ANN)
+    rooms.remove("cats", ANN.id)
+    rooms.remove("cats", ANN.id)
+    assert members(rooms, "cats") == []
+    assert [member.id for member in members(rooms, "lobby")] == [ANN.id]
+
+
+def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
+    connections = Connections(tables.client, "NoSuchTable", "NoSuchTable")
+    rooms = Rooms(tables.client, "NoSuchTable")
+    calls: list[Callable[[], Any]] = [
+        lambda: connections.add(ANN),
+        lambda: connections.get(ANN.id),
+        lambda: connections.remove(ANN.id),
+        lambda: members(rooms, "lobby"),
+        lambda: rooms.remove("lobby", ANN.id),
+    ]
+    for call in calls:
+        with pytest.raises(StorageUnavailable) as caught:
+            call()
+        assert isinstance(caught.value.__cause__, ClientError)
+
+
+def test_a_transaction_that_meets_another_is_tried_again(connections: Connections, tables: Tables) -> None:
+    conflict = cancelled("None", "TransactionConflict", "None")
+    faults = Faults(tables.client, "TransactWriteItems", [conflict, conflict, None])
+    connections.add(ANN)
+    assert faults.calls == 3
+    assert connections.get(ANN.id) == ANN
+
+
+def test_a_transaction_that_always_meets_another_is_given_up(
+    connections: Connections, tables: Tables
+) -> None:
+    faults = Faults(tables.client, "TransactWriteItems", [cancelled("TransactionConflict") for _ in range(9)])
+    with pytest.raises(StorageUnavailable):
+        connections.add(ANN)
+    assert faults.calls == 5
+
+
+def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, tables: Tables) -> None:
+    connections.add(ANN)
+    key = {"roomId": {"S": "cats"}, "connectionid": {"S": ANN.id}}
+    left = {tables.rooms: [{"DeleteRequest": {"Key": key}}]}
+    # The batch is not done at all, and says so for one of its two: only that one is asked for again.
+    faults = Faults(tables.client, "BatchWriteItem", [{"UnprocessedItems": left}, None])
+    connections.remove(ANN.id)
+    assert faults.calls == 2
+    [row] = tables.everything()
+    assert "lobby" in row

@@ -1,0 +1,45 @@
+"""Faults of AWS that no emulator shows, put in place of a client's next answers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore.awsrequest import AWSResponse
+
+Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+class Faults:
+    """Answers calls of a boto3 client in AWS's place.
+
+    Args:
+        client: The client.
+        operation: Such as ``"DeleteItem"``.
+        answers: Parsed responses for the next calls, in order; None lets the call through. Later
+            calls go through.
+
+    Attributes:
+        calls: How often the operation was called.
+    """
+
+    def __init__(self, client: Any, operation: str, answers: list[dict[str, Any] | None]) -> None:
+        self.calls = 0
+        self._answers = answers
+        service = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register(f"before-call.{service}.{operation}", self._answer)
+
+    def _answer(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+        self.calls += 1
+        answer = self._answers.pop(0) if self._answers else None
+        if answer is None:
+            return None
+        status = 400 if "Error" in answer else 200
+        answer.setdefault("ResponseMetadata", {"HTTPStatusCode": status})
+        return AWSResponse("", status, {}, None), answer
+
+
+def cancelled(*codes: str) -> dict[str, Any]:
+    """The answer to a transaction that did not happen, for these reasons."""
+    return {
+        "Error": {"Code": "TransactionCanceledException", "Message": f"cancelled [{', '.join(codes)}]"},
+        "CancellationReasons": [{"Code": code} for code in codes],
+    }

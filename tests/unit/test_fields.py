@@ -1,0 +1,104 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.wire.fields import LONGEST_MESSAGE, Name, Ref, Room, Text
+
+
+@pytest.mark.parametrize("room", ["a", "lobby", "9", "A.b_c-d", "x" * 64])
+def test_room_is_kept_as_it_is(room: str) -> None:
+    assert Room.parse(room) == room
+
+
+@pytest.mark.parametrize(
+    "room",
+    ["", ".a", "-a", "_a", "x" * 65, "a b", "a\n", "a#b", "@ann", "é", "<b>", "a\u202e", None, 3, ["a"]],
+)
+def test_what_is_no_room(room: object) -> None:
+    with pytest.raises(ValueError, match="must be 1-64 letters"):
+        Room.parse(room)
+
+
+@pytest.mark.parametrize(
+    ("given_name", "kept"),
+    [
+        ("alice", "alice"),
+        ("  Ann   Marie ", "Ann Marie"),
+        ("\uff21nn", "Ann"),  # full width
+        ("e\u0301va", "éva"),
+        ("名前", "名前"),
+        ("x" * 32, "x" * 32),
+    ],
+)
+def test_name_is_normalised(given_name: str, kept: str) -> None:
+    assert Name.parse(given_name) == kept
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "x" * 33,
+        "@ann",
+        "\uff20ann",  # full-width '@'
+        "a#b",
+        "a\nb",
+        "ann\n",
+        "a\tb",
+        "a\x00b",
+        "a\x1b[2J",
+        "a\u200bb",  # zero width
+        "a\u202eb",  # bidi
+        "a\u2066b",
+        "a\u2028b",
+        "\u3164",  # Hangul filler
+        "\ud800",
+        None,
+        7,
+    ],
+)
+def test_what_is_no_name(name: object) -> None:
+    with pytest.raises(ValueError, match="must be 1-32 characters"):
+        Name.parse(name)
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=40))
+def test_a_name_is_stable_and_safe(value: str) -> None:
+    try:
+        name = Name.parse(value)
+    except ValueError:
+        return
+    assert Name.parse(name) == name
+    assert not {unicodedata.category(character) for character in name} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert not set("@#") & set(name)
+
+
+def test_length_of_a_message_counts_after_nfc() -> None:
+    decomposed = "e\u0301" * LONGEST_MESSAGE
+    assert Text.parse(decomposed) == "é" * LONGEST_MESSAGE
+    with pytest.raises(ValueError, match="must be 1-4096 characters"):
+        Text.parse(decomposed + "e")
+
+
+def test_a_message_keeps_its_lines_and_tabs() -> None:
+    assert Text.parse("one\r\ntwo\n\tthree") == "one\ntwo\n\tthree"
+
+
+@pytest.mark.parametrize("text", ["", "a\x00b", "\x1b[31m", "a\rb", "\x85", "\ud83d", None, 1, {}])
+def test_what_is_no_message(text: object) -> None:
+    with pytest.raises(ValueError, match="without control characters"):
+        Text.parse(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200))
+def test_any_text_is_a_message(text: str) -> None:
+    assert Text.parse(text) == unicodedata.normalize("NFC", text)
+
+
+@pytest.mark.parametrize("ref", ["", "x" * 65, "a\nb", 5])
+def test_what_is_no_ref(ref: object) -> None:
+    with pytest.raises(ValueError, match="must be 1-64 characters"):
+        Ref.parse(ref)
