@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..broadcaster import Broadcaster, Delivery
-from ..errors import GatewayUnavailable
+from ..errors import GatewayUnavailable, NotInRoom
 from ..storage.connections import Connection
 from ..wire.events import Event
 from ..wire.requests import Request
@@ -44,6 +44,15 @@ class Call:
     now_ms: int
     deadline: float
     delivery: Delivery = field(default_factory=Delivery)
+
+    def must_be_in(self, room: str) -> None:
+        """Refuse a caller who is not in the room.
+
+        Raises:
+            NotInRoom: The caller is not.
+        """
+        if room not in self.caller.rooms:
+            raise NotInRoom(room)
 
     def publish(self, room: str, event: Event) -> None:
         """Send an event to everyone in a room.

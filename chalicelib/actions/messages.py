@@ -2,7 +2,6 @@
 
 import secrets
 
-from ..errors import NotInRoom
 from ..wire.events import Message
 from ..wire.requests import OnMessage
 from .call import Call
@@ -10,8 +9,7 @@ from .call import Call
 
 def on_message(request: OnMessage, call: Call) -> None:
     """Send a message to every connection in its room, the sender's included."""
-    if request.room not in call.caller.rooms:
-        raise NotInRoom(request.room)
+    call.must_be_in(request.room)
     message = Message(
         room=request.room,
         id=secrets.token_hex(8),

@@ -78,8 +78,11 @@ def parse_request(action: str, fields: Mapping[str, Any], kind: type[R]) -> R:
     try:
         return msgspec.convert(fields, kind, dec_hook=_parse_field)
     except msgspec.ValidationError as error:
-        at = _AT_FIELD.fullmatch(str(error))
-        raise (BadRequest(at["field"], at["why"]) if at else BadRequest(action, str(error))) from error
+        # "Expected `int`, got `str`" becomes "must be int, not str", as our own rules are worded.
+        why = str(error).replace("Expected", "must be").replace(", got", ", not")
+        at = _AT_FIELD.fullmatch(why)
+        field, why = (at["field"], at["why"]) if at else (action, why)
+        raise BadRequest(field, why.replace("`", "")) from error
 
 
 def shown(name: str) -> str:

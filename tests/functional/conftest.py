@@ -1,13 +1,15 @@
 """The chat as Chalice's test client sees it, on a real DynamoDB."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import boto3
 import pytest
 from chalice.test import Client
 
 import app
+from chalicelib.actions.call import Action
+from chalicelib.actions.table import ACTIONS
 from chalicelib.bootstrap import build_chat
 from local.emulator import Emulator
 from tests.functional.clients import People
@@ -85,18 +87,25 @@ def log() -> Log:
 
 
 @pytest.fixture
+def actions() -> Mapping[str, Action]:
+    """What the people can ask for."""
+    return ACTIONS
+
+
+@pytest.fixture
 def people(
     tables: Tables,
     ministack_url: str,
     callbacks: Callbacks,
     clock: Clock,
     log: Log,
+    actions: Mapping[str, Action],
     monkeypatch: pytest.MonkeyPatch,
 ) -> People:
     """Whoever uses a chat on those tables, whose posts go to ``callbacks``."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", ministack_url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", callbacks.url)
-    chat = build_chat(tables.settings(), app.websocket_api, clock=clock, logger=log.logger)
+    chat = build_chat(tables.settings(), app.websocket_api, actions=actions, clock=clock, logger=log.logger)
     monkeypatch.setattr(app, "get_chat", lambda: chat)
     # No stage of the configuration: its environment would name the tables of that stage.
     return People(Client(app.app, stage_name="functional-test"), callbacks)
