@@ -81,8 +81,8 @@ def parse_request(action: str, fields: Mapping[str, Any], kind: type[R]) -> R:
         # "Expected `int`, got `str`" becomes "must be int, not str", as our own rules are worded.
         why = str(error).replace("Expected", "must be").replace(", got", ", not")
         at = _AT_FIELD.fullmatch(why)
-        field, why = (at["field"], at["why"]) if at else (action, why)
-        raise BadRequest(field, why.replace("`", "")) from error
+        where, why = (at["field"], at["why"]) if at else (action, why)
+        raise BadRequest(where, why.replace("`", "")) from error
 
 
 def shown(name: str) -> str:
