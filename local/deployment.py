@@ -1,0 +1,78 @@
+"""The stage ``local``, deployed to the emulator by the code that deploys to AWS."""
+
+from typing import Any
+
+import boto3
+
+from infra.deployment import deploy
+from infra.stage import Stage
+from infra.template import package
+
+from .account import REGION
+from .sources import Sources
+from .workspace import Workspace
+
+STAGE = "local"
+
+
+class LocalDeployment:
+    """Deploys the sources as they are, and says where to find them.
+
+    Args:
+        sources: The project's files.
+        workspace: Where they are packaged, and the endpoints written.
+        emulator_url: Where the emulator is; the environment has its credentials.
+    """
+
+    def __init__(self, sources: Sources, workspace: Workspace, emulator_url: str) -> None:
+        self._sources = sources
+        self._workspace = workspace
+        self._url = emulator_url
+        self._session = boto3.Session()
+
+    def deploy(self) -> str:
+        """Deploy once; what was there before runs on until it is done, or when it fails.
+
+        Returns:
+            The WebSocket's URL.
+
+        Raises:
+            PackageError: The app does not import.
+            StackError: The emulator did not take it.
+            UnknownStage: config.json has lost the stage.
+        """
+        build = self._workspace.build
+        self._sources.copy_to(build)
+        packed = package(build, STAGE, build / "package")
+        stage = Stage.load(build, STAGE)
+        outputs = deploy(self._session, stage, packed)
+        self._turn_on_expiry(stage)
+        endpoints = self._endpoints(stage, outputs["WebsocketAPIId"])
+        self._workspace.publish(endpoints)
+        return str(endpoints["websocketUrl"])
+
+    def _turn_on_expiry(self, stage: Stage) -> None:
+        # MiniStack's CloudFormation leaves TimeToLiveSpecification out.
+        dynamodb = self._session.client("dynamodb")
+        for table in stage.tables.values():
+            expiry = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+            if expiry["TimeToLiveStatus"] == "DISABLED":
+                dynamodb.update_time_to_live(
+                    TableName=table, TimeToLiveSpecification={"AttributeName": "expiresAt", "Enabled": True}
+                )
+
+    def _endpoints(self, stage: Stage, api: str) -> dict[str, Any]:
+        path = f"/_aws/execute-api/{api}/{stage.name}"
+        return {
+            "websocketUrl": f"ws{self._url.removeprefix('http')}{path}",
+            "callbackUrl": f"{self._url}{path}",
+            "awsEndpointUrl": self._url,
+            "region": REGION,
+            "apiId": api,
+            "stage": stage.name,
+            "tables": {
+                "connections": stage.tables["CHAT_TABLE"],
+                "rooms": stage.tables["CHAT_ROOMS_TABLE"],
+                "messages": stage.tables["CHAT_MESSAGES_TABLE"],
+            },
+        }

@@ -1,0 +1,47 @@
+"""MiniStack, taught to show what the handlers log: ``python -m local.ministack``.
+
+MiniStack sends the log of an HTTP invocation to its CloudWatch Logs, and drops that of a WebSocket
+event. It is shown here on stdout, for both; MiniStack's own log is on stderr.
+"""
+
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from ministack.app import main  # type: ignore[import-untyped]
+from ministack.core.lambda_runtime import Worker  # type: ignore[import-untyped]
+
+from .log_lines import readable
+
+
+class ShownWorker:
+    """What is put over MiniStack's ``Worker``."""
+
+    original_invoke = Worker.invoke
+
+    def invoke(self: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Invoke the function as MiniStack does, and show its log."""
+        try:
+            result: dict[str, Any] = ShownWorker.original_invoke(self, *args, **kwargs)
+        except RuntimeError as error:
+            print(readable(self.func_name, str(error)), flush=True)
+            raise
+        # Where the function raised, MiniStack has its traceback beside the log.
+        for line in f"{result.get('log', '')}\n{result.get('trace', '')}".splitlines():
+            if line.strip():
+                print(readable(self.func_name, line), flush=True)
+        return result
+
+
+def end_with_parent() -> None:
+    """End this process and its workers when the process that started it is gone, killed or not."""
+    sys.stdin.read()
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    Worker.invoke = ShownWorker.invoke
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    main()
