@@ -74,15 +74,15 @@ class Restricted:
                 for client in (two, one):
                     if (heard := str(client.recv(timeout=5))) != "alice: hi":
                         return heard
-                if not eventually(lambda: GHOST not in self._in_rooms(), seconds=1):
+                if not eventually(lambda: GHOST not in self._in_rooms()):
                     return "a ghost stays in its room"
         except InvalidStatus:
             return "a socket was refused"
         except TimeoutError:
             return "nobody heard"
-        if not eventually(lambda: not self.stack.items("connections"), seconds=1):
+        if not eventually(lambda: not self.stack.items("connections")):
             return "a closed connection stays"
-        if not eventually(lambda: not self._in_rooms(), seconds=1):
+        if not eventually(lambda: not self._in_rooms()):
             return "a closed connection stays in its room"
         return None
 
