@@ -1,4 +1,4 @@
-"""MiniStack, taught to show what the handlers log: ``python -m local.ministack``.
+"""MiniStack, taught what it lacks to stand for AWS here: ``python -m local.ministack``.
 
 MiniStack sends the log of an HTTP invocation to its CloudWatch Logs, and drops that of a WebSocket
 event. It is shown here on stdout, for both; MiniStack's own log is on stderr.
@@ -14,6 +14,7 @@ from ministack.app import main  # type: ignore[import-untyped]
 from ministack.core.lambda_runtime import Worker  # type: ignore[import-untyped]
 
 from .log_lines import readable
+from .subprotocol import confirm_subprotocols
 
 
 class ShownWorker:
@@ -43,5 +44,6 @@ def end_with_parent() -> None:
 
 if __name__ == "__main__":
     Worker.invoke = ShownWorker.invoke
+    confirm_subprotocols()
     threading.Thread(target=end_with_parent, daemon=True).start()
     main()
