@@ -25,18 +25,22 @@ def get_chat() -> Chat:
     return build_chat(os.environ, websocket_api)
 
 
+def remaining_seconds(event: WebsocketEvent) -> float:
+    """How long the invocation can still take."""
+    context: Any = event.context
+    return context.get_remaining_time_in_millis() / 1000 if context else UNBOUNDED_SECONDS
+
+
 @app.on_ws_connect()
 def connect(event: WebsocketEvent) -> dict[str, Any]:
-    return get_chat().connect(event.to_dict())
+    return get_chat().connect(event.to_dict(), remaining_seconds(event))
 
 
 @app.on_ws_message()
 def message(event: WebsocketEvent) -> dict[str, Any]:
-    context: Any = event.context
-    left = context.get_remaining_time_in_millis() / 1000 if context else UNBOUNDED_SECONDS
-    return get_chat().message(event.to_dict(), left)
+    return get_chat().message(event.to_dict(), remaining_seconds(event))
 
 
 @app.on_ws_disconnect()
 def disconnect(event: WebsocketEvent) -> dict[str, Any]:
-    return get_chat().disconnect(event.to_dict())
+    return get_chat().disconnect(event.to_dict(), remaining_seconds(event))

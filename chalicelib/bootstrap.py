@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from .actions.call import Action
+from .actions.call import Action, Services
 from .actions.table import ACTIONS
 from .broadcaster import Broadcaster
 from .chat import Chat
@@ -15,6 +16,7 @@ from .config import Settings
 from .gateway.websocket_api import ManyWebsocketAPI
 from .logs import make_logger
 from .storage.connections import Connections
+from .storage.messages import Messages
 from .storage.rooms import Rooms
 
 # Four tries of up to 3 s each: an invocation must be over within 29 s.
@@ -30,6 +32,7 @@ def build_chat(
     websocket_api: ManyWebsocketAPI,
     *,
     actions: Mapping[str, Action] = ACTIONS,
+    dynamodb: Any = None,
     clock: Callable[[], float] = time.time,
     logger: Logger | None = None,
 ) -> Chat:
@@ -39,6 +42,7 @@ def build_chat(
         env: The environment, for the settings.
         websocket_api: The app's, which Chalice tells the API that it serves.
         actions: What a client can ask for, by name.
+        dynamodb: boto3's DynamoDB client; one of the environment's account by default.
         clock: Unix time in s.
         logger: Takes one line for each invocation; standard output by default.
 
@@ -47,14 +51,15 @@ def build_chat(
     """
     settings = Settings.from_env(env)
     websocket_api.max_concurrency = settings.max_concurrency
-    dynamodb = boto3.client("dynamodb", config=DYNAMODB)
+    dynamodb = dynamodb or boto3.client("dynamodb", config=DYNAMODB)
     connections = Connections(dynamodb, settings.table, settings.rooms_table, clock)
     rooms = Rooms(dynamodb, settings.rooms_table, clock)
-    return Chat(
+    services = Services(
         settings=settings,
         actions=actions,
         connections=connections,
+        rooms=rooms,
+        messages=Messages(dynamodb, settings.messages_table, settings.history_days, clock),
         broadcaster=Broadcaster(websocket_api, connections, rooms, settings.prune_after_seconds, clock),
-        logger=logger or make_logger(),
-        clock=clock,
     )
+    return Chat(services, logger or make_logger(), clock)

@@ -1,15 +1,15 @@
 """Who gets an event, in which form, and what becomes of those who are gone."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .errors import StorageUnavailable
 from .gateway.websocket_api import ManyWebsocketAPI, SendResult
 from .storage.connections import Connection, Connections
-from .storage.rooms import Rooms
-from .wire.events import Event, Form, render
+from .storage.presence import Crossing
+from .storage.rooms import Member, Rooms
+from .wire.events import Event, Form, Goodbye, Presence, render
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Delivery:
     """How many connections were reached and missed.
 
     Attributes:
-        delivered: Connections that API Gateway took the event for.
+        delivered: Connections that API Gateway took an event for.
         gone: Connections that answered 410.
         pruned: Those of them that were removed.
         failed: Connections that were throttled, in error or out of time. They stay.
@@ -30,11 +30,10 @@ class Delivery:
     failed: int = 0
     forbidden: bool = False
 
-    def add(self, result: SendResult, pruned: int) -> None:
+    def add(self, result: SendResult) -> None:
         """Count the outcome of one ``send_many``."""
         self.delivered += len(result.delivered)
         self.gone += len(result.gone)
-        self.pruned += pruned
         self.failed += len(result.throttled) + len(result.failed)
         self.forbidden |= result.forbidden
 
@@ -65,44 +64,83 @@ class Broadcaster:
         self._prune_after_ms = prune_after_seconds * 1000
         self._clock = clock
 
-    def publish(self, room: str, event: Event, deadline: float, delivery: Delivery) -> None:
+    def publish(
+        self, room: str, event: Event, deadline: float, delivery: Delivery, *, but: str | None = None
+    ) -> None:
         """Send an event to every connection in a room. No failure of one stops the others.
+
+        Where somebody turns out to be gone for good, the rooms that they were in are told.
 
         Args:
             room: The room.
             event: What to send; rendered once for each form.
             deadline: ``time.monotonic()`` by which to be done.
             delivery: Where to count what became of it.
+            but: Id of a connection that does not get it.
 
         Raises:
             StorageUnavailable: The members could not be read. Those read before have the event.
         """
-        payloads = {form: render(event, form) for form in Form}
-        for page in self._rooms.pages(room):
-            for form, payload in payloads.items():
-                since = {member.id: member.joined_at for member in page if member.form is form}
-                if since and payload is not None:
-                    result = self._api.send_many(list(since), payload, deadline)
-                    delivery.add(result, self._prune(result, since, room))
+        self.announce(self._publish(room, event, deadline, delivery, but), deadline, delivery)
+
+    def announce(
+        self, crossings: Iterable[Crossing], deadline: float, delivery: Delivery, *, but: str | None = None
+    ) -> None:
+        """Tell rooms who came and went; ``but`` and the rest as for ``publish``."""
+        waiting = list(crossings)
+        while waiting:
+            crossing = waiting.pop()
+            event = Presence(room=crossing.room, name=crossing.name, event=crossing.event)
+            waiting += self._publish(crossing.room, event, deadline, delivery, but)
 
     def send(self, to: Connection, event: Event, deadline: float, delivery: Delivery) -> None:
         """Send an event to one connection, as ``publish`` does to many."""
-        payload = render(event, to.form)
-        if payload is not None:
-            result = self._api.send_many([to.id], payload, deadline)
-            delivery.add(result, self._prune(result, {to.id: to.connected_at}))
+        member = Member(to.id, to.name, to.form, to.connected_at, to.expires_at)
+        self.announce(self._send_many([member], event, deadline, delivery, room=None), deadline, delivery)
 
-    def _prune(self, result: SendResult, since: dict[str, int], room: str | None = None) -> int:
-        """Remove those who are gone and were there long enough (``since``, ms by id); say how many."""
-        oldest = self._clock() * 1000 - self._prune_after_ms
-        pruned = 0
-        for connection_id in result.gone:
-            if since[connection_id] > oldest:
+    def dismiss(self, connection: Connection, goodbye: Goodbye, deadline: float, delivery: Delivery) -> None:
+        """Say why, and close a connection."""
+        self.send(connection, goodbye, deadline, delivery)
+        self._api.hang_up(connection.id)
+
+    def _publish(
+        self, room: str, event: Event, deadline: float, delivery: Delivery, but: str | None
+    ) -> list[Crossing]:
+        """Send, prune, and return the crossings that this brought about."""
+        return [
+            crossing
+            for page in self._rooms.pages(room)
+            for crossing in self._send_many(
+                [member for member in page if member.id != but], event, deadline, delivery, room
+            )
+        ]
+
+    def _send_many(
+        self, members: list[Member], event: Event, deadline: float, delivery: Delivery, room: str | None
+    ) -> list[Crossing]:
+        crossings: list[Crossing] = []
+        for form in Form:
+            receivers = {member.id: member for member in members if member.form is form}
+            payload = render(event, form) if receivers else None
+            if payload is None:
                 continue
-            # Whoever meets it next tries again.
-            with suppress(StorageUnavailable):
-                if self._connections.remove(connection_id) is None and room is not None:
-                    # A membership that has outlived its connection.
-                    self._rooms.remove(room, connection_id)
-                pruned += 1
-        return pruned
+            result = self._api.send_many(list(receivers), payload, deadline)
+            delivery.add(result)
+            for connection_id in result.gone:
+                crossings += self._prune(receivers[connection_id], room, delivery)
+        return crossings
+
+    def _prune(self, member: Member, room: str | None, delivery: Delivery) -> list[Crossing]:
+        """Remove one who is gone, if there long enough to have been there at all."""
+        if member.joined_at > self._clock() * 1000 - self._prune_after_ms:
+            return []
+        try:
+            crossings = self._connections.remove(member.id)
+            if crossings is None:
+                # The connection is removed already, but this membership of it was left over.
+                crossings = self._connections.remove_membership(member, room) if room else []
+        except StorageUnavailable:
+            # Whoever meets it next tries again; the others are served now.
+            return []
+        delivery.pruned += 1
+        return crossings

@@ -22,6 +22,7 @@ class Settings:
         table: DynamoDB table of the live connections.
         rooms_table: DynamoDB table of the memberships.
         messages_table: DynamoDB table of the rooms' messages.
+        history_days: How long messages are stored; 0 for not at all.
         max_rooms: Rooms that one connection can be in, its personal room not counted.
         max_concurrency: Posts to API Gateway under way at once, in one Lambda.
         prune_after_seconds: Age from which a connection that is gone (410) is removed. The socket
@@ -33,6 +34,7 @@ class Settings:
     table: str = "Chat"
     rooms_table: str = "ChatRooms"
     messages_table: str = "ChatMessages"
+    history_days: int = 30
     max_rooms: int = 50
     max_concurrency: int = 32
     prune_after_seconds: int = 30
@@ -43,8 +45,8 @@ class Settings:
         """Read the settings from a mapping such as ``os.environ``.
 
         Raises:
-            ConfigError: A ``CHAT_`` variable is unknown, empty, or no whole number above 0 where
-                the setting is one.
+            ConfigError: A ``CHAT_`` variable is unknown, empty, or no whole number where the
+                setting is one.
         """
         known = {PREFIX + field.name.upper(): field for field in fields(cls)}
         values: dict[str, str | int] = {}
@@ -54,7 +56,10 @@ class Settings:
             if variable not in known:
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(known)}")
             field = known[variable]
-            values[field.name] = _whole(variable, value) if field.type is int else _text(variable, value)
+            least = 0 if field.name == "history_days" else 1
+            values[field.name] = (
+                _whole(variable, value, least) if field.type is int else _text(variable, value)
+            )
         return cls(**values)  # type: ignore[arg-type]
 
 
@@ -64,7 +69,7 @@ def _text(variable: str, value: str) -> str:
     return value
 
 
-def _whole(variable: str, value: str) -> int:
-    if not (value.isascii() and value.isdecimal() and int(value) > 0):
-        raise ConfigError(f"{variable} must be a whole number above 0, not {value!r}")
+def _whole(variable: str, value: str, least: int) -> int:
+    if not (value.isascii() and value.isdecimal() and int(value) >= least):
+        raise ConfigError(f"{variable} must be a whole number from {least} on, not {value!r}")
     return int(value)

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from .actions.call import Action, Call
-from .errors import BadRequest, ChatError, Internal, UnknownAction
+from .errors import BadJson, BadRequest, ChatError, Internal, UnknownAction
 from .wire.events import Error, Event
 from .wire.fields import Ref
 from .wire.requests import parse_frame, parse_request, shown
@@ -17,12 +16,12 @@ class Outcome:
     """What a frame came to.
 
     Attributes:
-        reply: What its sender is told; None where nothing is left to say.
+        reply: What its sender is told.
         action: Name of the action that ran; None where the frame named none that exists.
         error: What went wrong, if anything did.
     """
 
-    reply: Event | None
+    reply: Event
     action: str | None = None
     error: Exception | None = None
 
@@ -54,7 +53,16 @@ def dispatch(body: str, call: Call, request_id: str) -> Outcome:
         return Outcome(explain(error, request_id, frame), name, error)
 
 
-def explain(error: Exception, request_id: str, frame: Mapping[str, Any] = MappingProxyType({})) -> Error:
+def refuse(body: str, error: ChatError, request_id: str) -> Outcome:
+    """Answer a frame that cannot be served, whatever it asks; the rest as for ``dispatch``."""
+    try:
+        frame = parse_frame(body)
+    except BadJson:
+        frame = {}
+    return Outcome(explain(error, request_id, frame), error=error)
+
+
+def explain(error: Exception, request_id: str, frame: Mapping[str, Any]) -> Error:
     """Make the one event that tells a client of an error; one that is no ``ChatError`` is ``internal``."""
     told = error if isinstance(error, ChatError) else Internal(request_id)
     return Error(
@@ -69,10 +77,10 @@ def _find(frame: dict[str, Any], call: Call) -> tuple[str, Action]:
     name = frame.get("action")
     if not isinstance(name, str):
         why = "must be a string" if "action" in frame else "is missing"
-        raise BadRequest("action", f"{why}; known are {', '.join(call.actions)}")
-    if name not in call.actions:
-        raise UnknownAction(shown(name), call.actions)
-    return name, call.actions[name]
+        raise BadRequest("action", f"{why}; known are {', '.join(call.services.actions)}")
+    if name not in call.services.actions:
+        raise UnknownAction(shown(name), call.services.actions)
+    return name, call.services.actions[name]
 
 
 def _short(value: object) -> str | None:

@@ -28,7 +28,7 @@ class RequestError(ChatError):
 
 
 class BadJson(RequestError):
-    """The frame is not a JSON object."""
+    """The frame is not a JSON object, or gives a field twice."""
 
     code = "bad_json"
 
@@ -59,6 +59,21 @@ class NotInRoom(RequestError):
 
     def __init__(self, room: str) -> None:
         super().__init__(f"you are not in {room}")
+
+
+class NotFound(RequestError):
+    """Nobody of this name is connected."""
+
+    code = "not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not connected")
+
+
+class Forbidden(RequestError):
+    """The connection may not have that."""
+
+    code = "forbidden"
 
 
 class ServerError(ChatError):

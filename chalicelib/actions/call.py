@@ -1,12 +1,16 @@
 """One request under way: who asks, and what an action has at hand to serve it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..broadcaster import Broadcaster, Delivery
+from ..config import Settings
 from ..errors import GatewayUnavailable, NotInRoom
-from ..storage.connections import Connection
+from ..storage.connections import Connection, Connections
+from ..storage.messages import Messages
+from ..storage.presence import Crossing
+from ..storage.rooms import Rooms
 from ..wire.events import Event
 from ..wire.requests import Request
 
@@ -17,12 +21,24 @@ class Action:
 
     Attributes:
         request: The struct that the action's fields are checked against.
-        run: Serves the request. What it returns is the reply, None where the asker sees the
-            outcome anyway; a ``ChatError`` that it raises becomes the reply.
+        run: Serves the request. The event that it returns is the reply; a ``ChatError`` that it raises
+            becomes the reply.
     """
 
     request: type[Request]
-    run: Callable[[Any, "Call"], Event | None]
+    run: Callable[[Any, "Call"], Event]
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the chat is made of, for its actions to use."""
+
+    settings: Settings
+    actions: Mapping[str, Action]
+    connections: Connections
+    rooms: Rooms
+    messages: Messages
+    broadcaster: Broadcaster
 
 
 @dataclass
@@ -30,17 +46,15 @@ class Call:
     """What an action is handed beside its request.
 
     Attributes:
-        caller: The connection that asks. One that is not registered is in no room.
-        actions: All actions by name.
-        broadcaster: Sends events.
+        caller: The connection that asks.
+        services: The chat's parts.
         now_ms: Unix time in ms at which the frame came.
         deadline: ``time.monotonic()`` by which to be done.
-        delivery: What the action has sent so far, for the log.
+        delivery: What has been sent so far, for the log.
     """
 
     caller: Connection
-    actions: Mapping[str, Action]
-    broadcaster: Broadcaster
+    services: Services
     now_ms: int
     deadline: float
     delivery: Delivery = field(default_factory=Delivery)
@@ -54,13 +68,30 @@ class Call:
         if room not in self.caller.rooms:
             raise NotInRoom(room)
 
+    def tell_caller(self, event: Event) -> None:
+        """Send an event to the caller, beside the reply."""
+        self.services.broadcaster.send(self.caller, event, self.deadline, self.delivery)
+
     def publish(self, room: str, event: Event) -> None:
-        """Send an event to everyone in a room.
+        """Send an event to every connection in a room.
 
         Raises:
             GatewayUnavailable: API Gateway does not let this chat send.
             StorageUnavailable: The members could not be read.
         """
-        self.broadcaster.publish(room, event, self.deadline, self.delivery)
+        self.services.broadcaster.publish(room, event, self.deadline, self.delivery)
+        self._must_not_be_forbidden()
+
+    def publish_to_others(self, room: str, event: Event) -> None:
+        """Send an event to every connection in a room but the caller's; raises as ``publish`` does."""
+        self.services.broadcaster.publish(room, event, self.deadline, self.delivery, but=self.caller.id)
+        self._must_not_be_forbidden()
+
+    def announce(self, crossings: Iterable[Crossing]) -> None:
+        """Tell the others in the rooms who came and went; raises as ``publish`` does."""
+        self.services.broadcaster.announce(crossings, self.deadline, self.delivery, but=self.caller.id)
+        self._must_not_be_forbidden()
+
+    def _must_not_be_forbidden(self) -> None:
         if self.delivery.forbidden:
             raise GatewayUnavailable

@@ -1,20 +1,74 @@
-"""Saying something to a room."""
+"""Saying something, to a room or to a user, and showing that one is about to."""
 
-import secrets
-
-from ..wire.events import Message
-from ..wire.requests import OnMessage
+from ..errors import NotFound
+from ..storage.connections import personal_room
+from ..storage.messages import Draft, Receipt
+from ..wire.events import Ack, Message, Private, Typing
+from ..wire.requests import OnMessage, PrivateMessage, TypingIndicator
 from .call import Call
 
 
-def on_message(request: OnMessage, call: Call) -> None:
-    """Send a message to every connection in its room, the sender's included."""
+def on_message(request: OnMessage, call: Call) -> Ack:
+    """Store a message, and send it to every connection in its room, the sender's included."""
     call.must_be_in(request.room)
-    message = Message(
-        room=request.room,
-        id=secrets.token_hex(8),
-        sender=call.caller.name,
-        message=request.message,
-        sent_at=call.now_ms,
+    receipt = _store(call, request.room, request.message, request.ref)
+    if not receipt.duplicate:
+        message = Message(
+            room=request.room,
+            seq=receipt.seq,
+            epoch=receipt.epoch,
+            id=receipt.id,
+            sender=call.caller.name,
+            message=request.message,
+            sent_at=call.now_ms,
+        )
+        call.publish(request.room, message)
+    return _ack(request.room, receipt, request.ref)
+
+
+def private_message(request: PrivateMessage, call: Call) -> Ack:
+    """Store a message, and send it to every connection of a user and of the sender."""
+    room = personal_room(request.to)
+    if not any(True for _ in call.services.rooms.members(room)):
+        raise NotFound(request.to)
+    receipt = _store(call, room, request.message, request.ref)
+    if not receipt.duplicate:
+        message = Private(
+            id=receipt.id,
+            sender=call.caller.name,
+            to=request.to,
+            message=request.message,
+            sent_at=call.now_ms,
+        )
+        call.publish(room, message)
+        if call.caller.name is None:
+            call.tell_caller(message)
+        elif call.caller.name != request.to:
+            call.publish(personal_room(call.caller.name), message)
+    return _ack(room, receipt, request.ref)
+
+
+def typing_indicator(request: TypingIndicator, call: Call) -> Ack:
+    """Show the others in a room that the caller is typing, or has stopped. Nothing is stored."""
+    call.must_be_in(request.room)
+    call.publish_to_others(
+        request.room, Typing(room=request.room, sender=call.caller.name, typing=request.typing)
     )
-    call.publish(request.room, message)
+    return Ack(room=request.room, ref=request.ref)
+
+
+def _store(call: Call, room: str, text: str, ref: str | None) -> Receipt:
+    # '#' is in no name: a nameless connection's references cannot be taken for a user's.
+    user = call.caller.name or f"#{call.caller.id}"
+    return call.services.messages.append(Draft(room, call.caller.name, text, call.now_ms, user, ref))
+
+
+def _ack(room: str, receipt: Receipt, ref: str | None) -> Ack:
+    return Ack(
+        room=room,
+        seq=receipt.seq,
+        epoch=receipt.epoch,
+        id=receipt.id,
+        duplicate=receipt.duplicate,
+        ref=ref,
+    )

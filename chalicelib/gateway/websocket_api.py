@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -70,6 +71,11 @@ class ManyWebsocketAPI(WebsocketAPI):
             post.cancel()
             _add(result, posts[post], "timeout")
         return result
+
+    def hang_up(self, connection_id: str) -> None:
+        """Close a connection, where it can be done; API Gateway chooses the close code."""
+        with suppress(WebsocketDisconnectedError, ClientError, BotoCoreError):
+            self.close(connection_id)
 
     def _get_client(self) -> Any:
         # Chalice makes its client at the first use and not under a lock: send_many calls this

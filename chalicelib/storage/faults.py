@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..errors import StorageUnavailable
 
 TRIES = 5
+CONDITION_FAILED = "ConditionalCheckFailed"
 
 
 @contextmanager
@@ -22,28 +23,30 @@ def translated() -> Iterator[None]:
         raise StorageUnavailable from error
 
 
-def transact(client: Any, items: Sequence[dict[str, Any]]) -> list[str]:
+def transact(client: Any, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Write up to 100 items all or none, again while another transaction has them.
 
     Returns:
-        Nothing where it was done, else for each item the code that stopped it or ``None``, such
-        as ``["ConditionalCheckFailed", "None"]``.
+        Nothing where it was done. Where a condition did not hold, the reason for each item, such as
+        ``[{"Code": "ConditionalCheckFailed", "Item": {...}}, {"Code": "None"}]``.
 
     Raises:
         ClientError: It failed otherwise, or still conflicts after ``TRIES``.
     """
-    for attempt in range(1, TRIES + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             client.transact_write_items(TransactItems=list(items))
             return []
         except client.exceptions.TransactionCanceledException as error:
-            codes = [reason["Code"] for reason in error.response["CancellationReasons"]]
-            if "ConditionalCheckFailed" in codes:
-                return codes
-            if attempt == TRIES or set(codes) - {"None", "TransactionConflict", "ThrottlingError"}:
+            reasons: list[dict[str, Any]] = error.response["CancellationReasons"]
+            codes = {reason["Code"] for reason in reasons}
+            if CONDITION_FAILED in codes:
+                return reasons
+            if attempt == TRIES or codes - {"None", "TransactionConflict", "ThrottlingError"}:
                 raise
         pause(attempt)
-    raise AssertionError("unreachable")
 
 
 def pause(attempt: int) -> None:

@@ -55,6 +55,20 @@ class Room(Field):
         return value if _ROOM.fullmatch(value) else None
 
 
+class AnyRoom(Field):
+    """The id of a room, a user's personal room ``@name`` included."""
+
+    rule = f"{Room.rule}, or your own name after '@'"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": 64}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        if not value.startswith("@"):
+            return Room.clean(value)
+        name = Name.clean(value[1:])
+        return None if name is None else f"@{name}"
+
+
 class Name(Field):
     """The name of a user: NFKC, runs of white space as one blank."""
 
@@ -96,3 +110,14 @@ class Ref(Field):
     @classmethod
     def clean(cls, value: str) -> str | None:
         return value if 1 <= len(value) <= 64 and not _CONTROL.search(value) else None
+
+
+class Epoch(Field):
+    """The ``epoch`` of a room, as an event gave it."""
+
+    rule = "must be the epoch that an event gave"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": 64}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        return Ref.clean(value)

@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from ..errors import BadJson, BadRequest
-from .fields import Field, Ref, Room, Text
+from .fields import AnyRoom, Epoch, Field, Name, Ref, Room, Text
 
 LOBBY = Room("lobby")
+LONGEST_HISTORY = 100
 
 _AT_FIELD = re.compile(r"(?P<why>.*) - at `\$\.(?P<field>\w+)`")
 
@@ -22,10 +24,70 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class OnMessage(Request, frozen=True):
-    """Say something to everyone in a room, yourself included."""
+    """Say something to every connection in a room, yours included.
+
+    With a ``ref`` it is idempotent: the same ref from the same user in the same room is answered with
+    the first ack, and nothing is sent again.
+    """
 
     message: Text
     room: Room = LOBBY
+
+
+class PrivateMessage(Request, frozen=True):
+    """Say something to every connection of a user, and to your own."""
+
+    to: Name
+    message: Text
+
+
+class JoinRoom(Request, frozen=True):
+    """Join a room, beside those that you are in. The others in it see you come."""
+
+    room: Room
+
+
+class LeaveRoom(Request, frozen=True):
+    """Leave a room. The others in it see you go."""
+
+    room: Room
+
+
+class TypingIndicator(Request, frozen=True):
+    """Show the others in a room that you are typing, or have stopped."""
+
+    room: Room = LOBBY
+    typing: bool = True
+
+
+class Who(Request, frozen=True):
+    """Ask who is in a room."""
+
+    room: Room = LOBBY
+
+
+class ListRooms(Request, frozen=True):
+    """Ask which rooms have members."""
+
+
+class History(Request, frozen=True):
+    """Ask for the stored messages of a room: the newest, or those after or before a ``seq``.
+
+    A client that comes back asks for those ``after`` the last it has, with the ``epoch`` that it had.
+    The room can be your own personal one, ``@name``, which has the private messages sent to you.
+    """
+
+    room: AnyRoom = AnyRoom(LOBBY)
+    after: Annotated[int, Meta(ge=0)] | None = None
+    before: Annotated[int, Meta(ge=0)] | None = None
+    epoch: Epoch | None = None
+    limit: Annotated[int, Meta(ge=1, le=LONGEST_HISTORY)] = 50
+
+
+class SetName(Request, frozen=True):
+    """Take a name, or another one, on this connection."""
+
+    name: Name
 
 
 class Ping(Request, frozen=True):

@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from tests.e2e.project import Project
 from tests.e2e.waiting import eventually
@@ -90,9 +91,9 @@ class LocalStack:
         endpoints: dict[str, Any] = json.loads(self.endpoints_file.read_text())
         return endpoints
 
-    def connect(self, query: str = "") -> ClientConnection:
+    def connect(self, query: str = "", *subprotocols: Subprotocol) -> ClientConnection:
         """A WebSocket client."""
-        return connect(self.endpoints["websocketUrl"] + query)
+        return connect(self.endpoints["websocketUrl"] + query, subprotocols=subprotocols or None)
 
     def client(self, service: str, **options: Any) -> Any:
         """boto3's client of a service, as the administrator."""

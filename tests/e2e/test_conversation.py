@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
+from websockets.typing import Subprotocol
 
 from tests.e2e.local_stack import LocalStack
 from tests.e2e.waiting import eventually
@@ -43,6 +45,13 @@ def crowd(stack: LocalStack) -> Iterator[list[ClientConnection]]:
         yield [closing.enter_context(stack.connect(query)) for query in (ALICE, "", "", "", "")]
 
 
+def hears(client: ClientConnection) -> str:
+    """The next that a client hears, apart from who comes and goes: the test before may be ending still."""
+    while (line := str(client.recv(timeout=5))).startswith("* "):
+        pass
+    return line
+
+
 def said(text: str) -> str:
     return f'{{"action": "onMessage", "message": "{text}"}}'
 
@@ -50,31 +59,37 @@ def said(text: str) -> str:
 def test_everybody_hears_who_speaks(crowd: list[ClientConnection]) -> None:
     alice, nameless, *_ = crowd
     alice.send(said("hi"))
-    assert [client.recv(timeout=5) for client in crowd] == ["alice: hi"] * 5
+    assert [hears(client) for client in crowd] == ["alice: hi"] * 5
     nameless.send(said("hello"))
-    assert [client.recv(timeout=5) for client in crowd] == ["Echo: hello"] * 5
+    assert [hears(client) for client in crowd] == ["Echo: hello"] * 5
 
 
 def test_rooms_are_apart(stack: LocalStack) -> None:
     with stack.connect("?name=ann&room=a") as ann, stack.connect("?name=bob&room=b") as bob:
         for client, room, line in ((ann, "a", "[a] ann: hi"), (bob, "b", "[b] bob: hi")):
             client.send(f'{{"action": "onMessage", "message": "hi", "room": "{room}"}}')
-            assert client.recv(timeout=5) == line
+            assert hears(client) == line
         for client in (ann, bob):
             client.send('{"action": "ping"}')
             # The next that it hears, with nothing of the other room before.
-            assert client.recv(timeout=5) == "pong"
+            assert hears(client) == "pong"
 
 
 @pytest.mark.parametrize("frame", BAD_FRAMES.values(), ids=BAD_FRAMES)
 def test_a_bad_frame_gets_one_error_and_the_socket_stays(stack: LocalStack, frame: str) -> None:
     with stack.connect() as client:
         client.send(frame)
-        reply = str(client.recv(timeout=5))
+        reply = hears(client)
         assert reply.startswith("Error: ")
         assert "\n" not in reply
         client.send('{"action": "ping"}')
-        assert client.recv(timeout=5) == "pong"
+        assert hears(client) == "pong"
+
+
+def test_the_subprotocol_is_confirmed(stack: LocalStack) -> None:
+    for offered, confirmed in ((["bearer.x", "chat.v1"], "chat.v1"), (["chat.v2"], None)):
+        with stack.connect("", *map(Subprotocol, offered)) as client:
+            assert client.subprotocol == confirmed
 
 
 def test_a_bad_name_is_refused(stack: LocalStack) -> None:
@@ -89,7 +104,7 @@ def test_a_socket_that_dies_stops_nobody(crowd: list[ClientConnection]) -> None:
     dying.socket.close()
     for text in ("one", "two"):
         alice.send(said(text))
-        assert [client.recv(timeout=5) for client in (alice, *others)] == [f"alice: {text}"] * 4
+        assert [hears(client) for client in (alice, *others)] == [f"alice: {text}"] * 4
 
 
 def test_a_row_without_a_socket_stops_nobody_and_is_removed(
@@ -109,6 +124,23 @@ def test_a_row_without_a_socket_stops_nobody_and_is_removed(
         TableName=tables["rooms"], Item={**membership, **changed, "joinedAt": {"N": "1700000000000"}}
     )
     alice.send(said("hi"))
-    assert [client.recv(timeout=5) for client in crowd] == ["alice: hi"] * 5
+    assert [hears(client) for client in crowd] == ["alice: hi"] * 5
     assert eventually(lambda: len(stack.items("connections")) == 5)
-    assert eventually(lambda: len(stack.items("rooms")) == 5)
+    assert eventually(
+        lambda: not any(item["connectionid"] == changed["connectionid"] for item in stack.items("rooms"))
+    )
+
+
+def test_a_socket_that_is_not_registered_is_answered_and_closed(stack: LocalStack) -> None:
+    assert eventually(lambda: not stack.items("connections"))
+    with stack.connect() as client:
+        [item] = stack.items("connections")
+        key = {"connectionid": item["connectionid"]}
+        dynamodb, tables = stack.client("dynamodb"), stack.endpoints["tables"]
+        dynamodb.delete_item(TableName=tables["connections"], Key=key)
+        dynamodb.delete_item(TableName=tables["rooms"], Key={"roomId": {"S": "lobby"}, **key})
+        client.send('{"action": "ping"}')
+        assert hears(client) == "pong"
+        assert "not registered any more" in hears(client)
+        with pytest.raises(ConnectionClosed):
+            hears(client)

@@ -74,7 +74,10 @@ class Account:
         url = f"ws{self.url.removeprefix('http')}/_aws/execute-api/{api}/{stage}"
         with connect(url) as one, connect(f"{url}?name=alice") as two:
             two.send('{"action": "onMessage", "message": "hi"}')
-            assert one.recv(timeout=10) == two.recv(timeout=10) == "alice: hi"
+            assert two.recv(timeout=10) == "alice: hi"
+            heard = one.recv(timeout=10)
+            # Unless an alice of the conversation before has not gone yet, she is seen to come.
+            assert (one.recv(timeout=10) if heard == "* alice joined lobby" else heard) == "alice: hi"
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +133,7 @@ def test_one_stack_with_everything(account: Account) -> None:
 
 def test_a_change_is_deployed(account: Account) -> None:
     account.make("deploy", "STAGE=dev")
-    account.project.edit("chalicelib/wire/events.py", 'return "pong"', 'return "PONG, as edited"')
+    account.project.edit("chalicelib/wire/events.py", 'return ["pong"]', 'return ["PONG, as edited"]')
     api, stage = DEPLOYED.findall(account.make("deploy", "STAGE=dev"))[-1]
     with connect(f"ws{account.url.removeprefix('http')}/_aws/execute-api/{api}/{stage}") as client:
         client.send('{"action": "ping"}')

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from infra.stage import Stage
 from tests.e2e.local_stack import LocalStack
@@ -31,12 +31,20 @@ def policy_of(stage: str, project: Path = ROOT) -> dict[str, Any]:
 WITHOUT = {
     ("Connections", "dynamodb:GetItem"): "Error: the chat cannot reach its storage, try again",
     ("Connections", "dynamodb:PutItem"): "a socket was refused",
+    ("Connections", "dynamodb:UpdateItem"): "Error: the chat cannot reach its storage, try again",
     ("Connections", "dynamodb:DeleteItem"): "a ghost stays in its room",
     ("Rooms", "dynamodb:Query"): "Error: the chat cannot reach its storage, try again",
+    ("Rooms", "dynamodb:Scan"): "Error: the chat cannot reach its storage, try again",
     ("Rooms", "dynamodb:PutItem"): "a socket was refused",
+    ("Rooms", "dynamodb:UpdateItem"): "a socket was refused",
     ("Rooms", "dynamodb:DeleteItem"): "a ghost stays in its room",
     ("Rooms", "dynamodb:BatchWriteItem"): "a closed connection stays in its room",
+    ("Messages", "dynamodb:GetItem"): "Error: the chat cannot reach its storage, try again",
+    ("Messages", "dynamodb:PutItem"): "Error: the chat cannot reach its storage, try again",
+    ("Messages", "dynamodb:UpdateItem"): "Error: the chat cannot reach its storage, try again",
+    ("Messages", "dynamodb:Query"): "Error: the chat cannot reach its storage, try again",
     ("Send", "execute-api:ManageConnections"): "nobody heard",
+    ("Close", "execute-api:ManageConnections"): "a socket that is not registered stays open",
 }
 PERMISSIONS = [
     (statement["Sid"], action)
@@ -60,7 +68,11 @@ class Restricted:
     def clear(self) -> None:
         """Remove what a chat that was not allowed to has left."""
         dynamodb = self.stack.client("dynamodb")
-        for table, keys in (("connections", ("connectionid",)), ("rooms", ("roomId", "connectionid"))):
+        for table, keys in (
+            ("connections", ("connectionid",)),
+            ("rooms", ("roomId", "connectionid")),
+            ("messages", ("roomId", "entry")),
+        ):
             name = self.stack.endpoints["tables"][table]
             for item in self.stack.items(table):
                 dynamodb.delete_item(TableName=name, Key={key: item[key] for key in keys})
@@ -71,8 +83,20 @@ class Restricted:
             with self.stack.connect() as one, self.stack.connect("?name=alice") as two:
                 self._leave_ghost()
                 two.send('{"action": "onMessage", "message": "hi"}')
-                for client in (two, one):
-                    if (heard := str(client.recv(timeout=5))) != "alice: hi":
+                for client, line in (
+                    (two, "alice: hi"),
+                    (one, "* alice joined lobby"),
+                    (one, "alice: hi"),
+                ):
+                    if (heard := str(client.recv(timeout=5))) != line:
+                        return heard
+                for action, line in (
+                    ('"joinRoom", "room": "cats"', "Joined cats (1 here)"),
+                    ('"history"', "alice: hi"),
+                    ('"listRooms"', "Rooms: "),
+                ):
+                    two.send(f'{{"action": {action}}}')
+                    if not (heard := str(two.recv(timeout=5))).startswith(line):
                         return heard
                 if not eventually(lambda: GHOST not in self._in_rooms()):
                     return "a ghost stays in its room"
@@ -84,14 +108,31 @@ class Restricted:
             return "a closed connection stays"
         if not eventually(lambda: not self._in_rooms()):
             return "a closed connection stays in its room"
+        if not self._closes_what_is_not_registered():
+            return "a socket that is not registered stays open"
         return None
+
+    def _closes_what_is_not_registered(self) -> bool:
+        with self.stack.connect() as stranger:
+            self.clear()
+            stranger.send('{"action": "ping"}')
+            try:
+                while True:
+                    stranger.recv(timeout=2)
+            except ConnectionClosed:
+                return True
+            except TimeoutError:
+                return False
 
     def _in_rooms(self) -> set[str]:
         return {item["connectionid"]["S"] for item in self.stack.items("rooms")}
 
     def _leave_ghost(self) -> None:
         """Write a membership that has outlived its connection; a message finds and removes it."""
-        membership = {**self.stack.items("rooms")[0], "connectionid": {"S": GHOST}, "joinedAt": {"N": "1"}}
+        nameless = next(
+            item for item in self.stack.items("rooms") if "joinedAt" in item and "name" not in item
+        )
+        membership = {**nameless, "connectionid": {"S": GHOST}, "joinedAt": {"N": "1"}}
         self.stack.client("dynamodb").put_item(
             TableName=self.stack.endpoints["tables"]["rooms"], Item=membership
         )
@@ -216,6 +257,7 @@ def test_a_policy_names_its_own_stage_and_tables_alone(stage: str) -> None:
     rest = {resource for resource in resources if ":dynamodb:" not in resource}
     assert rest == {
         f"arn:aws:execute-api:*:*:*/{stage}/POST/@connections/*",
+        f"arn:aws:execute-api:*:*:*/{stage}/DELETE/@connections/*",
         f"arn:aws:logs:*:*:log-group:/aws/lambda/chalice-chat-{stage}-*:*",
     }
 

@@ -15,14 +15,17 @@ HELLO = '{"action": "onMessage", "message": "Hello everyone"}'
 
 
 @pytest.fixture
-def terminals(stack: LocalStack) -> Iterator[list[Terminal]]:
+def wscat() -> str:
+    return str(tool(ROOT / "node_modules" / ".bin" / "wscat", "npm, and then: make node"))
+
+
+@pytest.fixture
+def terminals(stack: LocalStack, wscat: str) -> Iterator[list[Terminal]]:
     """Two connected terminals, and nobody else."""
-    wscat = tool(ROOT / "node_modules" / ".bin" / "wscat", "npm, and then: make node")
     assert eventually(lambda: not stack.items("connections"))
     with ExitStack() as ending:
         both = [
-            ending.enter_context(Terminal(str(wscat), "-c", stack.endpoints["websocketUrl"]))
-            for _ in range(2)
+            ending.enter_context(Terminal(wscat, "-c", stack.endpoints["websocketUrl"])) for _ in range(2)
         ]
         for terminal in both:
             assert terminal.shows("Connected"), terminal.screen
@@ -66,3 +69,10 @@ def test_the_table_has_one_item_per_terminal_and_none_after(
     second.press(CTRL_C)
     assert eventually(lambda: not stack.items("connections"))
     assert eventually(lambda: not stack.items("rooms"))
+
+
+def test_a_terminal_that_asks_for_json_gets_it(stack: LocalStack, wscat: str) -> None:
+    with Terminal(wscat, "-s", "chat.v1", "-c", stack.endpoints["websocketUrl"]) as terminal:
+        assert terminal.shows("Connected"), terminal.screen
+        terminal.type('{"action": "ping", "ref": "r1"}')
+        assert terminal.receives(['{"type":"pong","ref":"r1"}']), terminal.screen

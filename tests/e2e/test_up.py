@@ -16,7 +16,7 @@ from tests.e2e.project import Project
 from tests.e2e.waiting import eventually
 
 PING = '{"action": "ping"}'
-PONG = 'return "pong"'
+PONG = 'return ["pong"]'
 EVENTS = "chalicelib/wire/events.py"
 
 
@@ -136,7 +136,7 @@ def test_a_saved_change_is_live_within_3_s_and_sockets_stay(own_stack: LocalStac
     with own_stack.connect() as client:
         client.send(PING)
         assert client.recv(timeout=5) == "pong"
-        own_stack.project.edit(EVENTS, PONG, 'return "PONG, as edited"')
+        own_stack.project.edit(EVENTS, PONG, 'return ["PONG, as edited"]')
         deadline = time.monotonic() + 3
         reply = ""
         while reply != "PONG, as edited" and time.monotonic() < deadline:
@@ -164,14 +164,14 @@ def test_what_does_not_import_is_shown_and_the_version_before_runs_on(own_stack:
             ("import nothing_of_this_name", "ModuleNotFound"),
         ):
             seen = len(own_stack.output)
-            own_stack.project.edit(EVENTS, PONG, f'return "broken"\n{broken}\n')
+            own_stack.project.edit(EVENTS, PONG, f'return ["broken"]\n{broken}\n')
             own_stack.said("the version before runs on", after=seen)
             assert "Traceback" in own_stack.output[seen:]
             assert shown in own_stack.output[seen:]
             assert "events.py" in own_stack.output[seen:]
             client.send(PING)
             assert client.recv(timeout=5) == "pong"
-            own_stack.project.edit(EVENTS, f'return "broken"\n{broken}\n', PONG)
+            own_stack.project.edit(EVENTS, f'return ["broken"]\n{broken}\n', PONG)
             own_stack.said("Live after", after=seen)
 
 

@@ -14,10 +14,16 @@ class ChatClient:
     """One connection. What it sends is an event for the handler; what it gets was posted to it."""
 
     def __init__(
-        self, handlers: Client, callbacks: Callbacks, connection_id: str, query: dict[str, list[str]]
-    ):
+        self,
+        handlers: Client,
+        callbacks: Callbacks,
+        connection_id: str,
+        query: dict[str, list[str]],
+        subprotocols: Sequence[str],
+    ) -> None:
         self.id = connection_id
         self.query = query
+        self.headers = {"Sec-WebSocket-Protocol": ", ".join(subprotocols)} if subprotocols else {}
         self._handlers = handlers
         self._callbacks = callbacks
 
@@ -36,7 +42,8 @@ class ChatClient:
     def connect(self) -> dict[str, Any]:
         """Run the handler of ``$connect`` and return its response."""
         query = self.query or None
-        return self._invoke("connect", self.event("$connect", multiValueQueryStringParameters=query))
+        event = self.event("$connect", multiValueQueryStringParameters=query, headers=self.headers)
+        return self._invoke("connect", event)
 
     def disconnect(self) -> dict[str, Any]:
         """Run the handler of ``$disconnect`` and return its response."""
@@ -56,6 +63,24 @@ class ChatClient:
         """What was posted to this connection so far."""
         return self._callbacks.received[self.id]
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The same, parsed: for a client of the JSON form."""
+        return [json.loads(line) for line in self.lines]
+
+    def take(self) -> list[dict[str, Any]]:
+        """The events that have come since the last ``take``."""
+        events = self.events
+        self.lines.clear()
+        return events
+
+    def ask(self, action: str, **fields: Any) -> dict[str, Any]:
+        """Send a request and return the one reply to it, told by its ref."""
+        ref = secrets.token_hex(4)
+        self.send({"action": action, "ref": ref, **fields})
+        [reply] = [event for event in self.events if event.get("ref") == ref]
+        return reply
+
     def _invoke(self, handler: str, event: dict[str, Any]) -> dict[str, Any]:
         response: dict[str, Any] = self._handlers.lambda_.invoke(handler, event).payload
         return response
@@ -68,14 +93,23 @@ class People:
         self._handlers = handlers
         self._callbacks = callbacks
 
-    def arriving(self, *, name: str | None = None, rooms: Sequence[str] = ()) -> ChatClient:
+    def arriving(
+        self, *, name: str | None = None, rooms: Sequence[str] = (), subprotocols: Sequence[str] = ()
+    ) -> ChatClient:
         """Make a client that has not connected yet."""
         query = ({"name": [name]} if name is not None else {}) | ({"room": list(rooms)} if rooms else {})
         # Never the id of another test: a post that ran out of time there may arrive here.
-        return ChatClient(self._handlers, self._callbacks, secrets.token_urlsafe(11) + "=", query)
+        connection_id = secrets.token_urlsafe(11) + "="
+        return ChatClient(self._handlers, self._callbacks, connection_id, query, subprotocols)
 
     def connected(self, *, name: str | None = None, rooms: Sequence[str] = ()) -> ChatClient:
         """Make a client and connect it."""
         client = self.arriving(name=name, rooms=rooms)
         assert client.connect() == {"statusCode": 200}
+        return client
+
+    def speaking_json(self, name: str | None = None, *rooms: str) -> ChatClient:
+        """Make a client of the JSON form and connect it."""
+        client = self.arriving(name=name, rooms=rooms, subprotocols=["chat.v1"])
+        assert client.connect()["statusCode"] == 200
         return client

@@ -93,19 +93,27 @@ def actions() -> Mapping[str, Action]:
 
 
 @pytest.fixture
+def settings() -> Mapping[str, str]:
+    """Variables beside those that name the tables."""
+    return {}
+
+
+@pytest.fixture
 def people(
     tables: Tables,
-    ministack_url: str,
     callbacks: Callbacks,
     clock: Clock,
     log: Log,
     actions: Mapping[str, Action],
+    settings: Mapping[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> People:
     """Whoever uses a chat on those tables, whose posts go to ``callbacks``."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", ministack_url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", callbacks.url)
-    chat = build_chat(tables.settings(), app.websocket_api, actions=actions, clock=clock, logger=log.logger)
+    env = {**tables.settings(), **settings}
+    chat = build_chat(
+        env, app.websocket_api, actions=actions, dynamodb=tables.client, clock=clock, logger=log.logger
+    )
     monkeypatch.setattr(app, "get_chat", lambda: chat)
     # No stage of the configuration: its environment would name the tables of that stage.
     return People(Client(app.app, stage_name="functional-test"), callbacks)

@@ -38,9 +38,9 @@ class Tables:
         pages = self.client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return [item for page in pages for item in page["Items"]]
 
-    def everything(self) -> list[str]:
-        """All items of all tables, in an order and form that can be compared."""
-        tables = (self.connections, self.rooms, self.messages)
+    def registry(self) -> list[str]:
+        """All items of connections and rooms, in an order and form that can be compared."""
+        tables = (self.connections, self.rooms)
         return sorted(json.dumps(item, sort_keys=True) for table in tables for item in self.items(table))
 
     def delete(self) -> None:

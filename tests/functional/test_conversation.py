@@ -32,7 +32,7 @@ def test_the_tutorials_conversation(people: People, tables: Tables) -> None:
     assert ann.lines == ["Echo: Hello everyone"]
     assert bob.lines == ["Echo: Hello everyone", "Echo: alone"]
     assert bob.disconnect() == OK
-    assert tables.everything() == []
+    assert tables.registry() == []
 
 
 def test_a_name_speaks_for_its_connection(people: People) -> None:
@@ -89,7 +89,7 @@ def test_a_connection_that_asks_for_what_cannot_be_is_refused(
     response = eve.connect()
     assert response["statusCode"] == 400
     assert response["body"].split()[0] == next(iter(query))
-    assert tables.everything() == []
+    assert tables.registry() == []
 
 
 BAD_FRAMES: list[Any] = [
@@ -136,18 +136,18 @@ def test_no_frame_makes_a_handler_raise(people: People, callbacks: Callbacks, fr
 
 def test_handlers_may_run_twice_and_in_any_order(people: People, tables: Tables) -> None:
     ann, bob = people.arriving(name="ann"), people.connected()
-    before = tables.everything()
+    before = tables.registry()
     assert ann.disconnect() == OK
-    assert tables.everything() == before
+    assert tables.registry() == before
     ann.connect()
-    once = tables.everything()
+    once = tables.registry()
     assert ann.connect() == OK
-    assert tables.everything() == once
+    assert tables.registry() == once
     ann.disconnect()
     assert ann.disconnect() == OK
-    assert tables.everything() == before
+    assert tables.registry() == before
     bob.say("all well")
-    assert bob.lines == ["Echo: all well"]
+    assert bob.lines == ["* ann joined lobby", "* ann left lobby", "Echo: all well"]
 
 
 def test_a_late_connect_leaves_a_row_that_expires(people: People, tables: Tables, clock: Clock) -> None:
@@ -164,11 +164,12 @@ def test_a_late_connect_leaves_a_row_that_expires(people: People, tables: Tables
     assert ann.lines == []
 
 
-def test_an_unregistered_connection_may_ask_but_not_speak(people: People) -> None:
+def test_an_unregistered_connection_is_answered_and_dismissed(people: People, callbacks: Callbacks) -> None:
     stranger, bob = people.arriving(), people.connected()
     stranger.say("boo")
-    stranger.send({"action": "ping"})
-    assert stranger.lines == ["Error: you are not in lobby", "pong"]
+    goodbye = "This connection is not registered any more, connect again"
+    assert stranger.lines == ["Error: you are not in lobby", goodbye]
+    assert callbacks.closed == [stranger.id]
     assert bob.lines == []
 
 
@@ -183,7 +184,7 @@ class TestGone:
         clock.now += 31
         ann.say("one")
         assert ann.lines == bob.lines == ["Echo: one"]
-        assert not [row for row in tables.everything() if gone.id in row]
+        assert not [row for row in tables.registry() if gone.id in row]
         posts = callbacks.posts
         ann.say("two")
         assert ann.lines == bob.lines == ["Echo: one", "Echo: two"]
@@ -198,17 +199,17 @@ class TestGone:
         clock.now += 31
         ann.say("one")
         assert ann.lines == ["Echo: one"]
-        assert not [row for row in tables.everything() if gone.id in row]
+        assert not [row for row in tables.registry() if gone.id in row]
 
     def test_a_young_one_may_still_be_opening(
         self, people: People, callbacks: Callbacks, tables: Tables, clock: Clock
     ) -> None:
         ann, opening = people.connected(), people.connected()
-        before = tables.everything()
+        before = tables.registry()
         callbacks.answers[opening.id] = [410, 200]
         clock.now += 29
         ann.say("one")
-        assert tables.everything() == before
+        assert tables.registry() == before
         ann.say("two")
         assert opening.lines == ["Echo: two"]
 
@@ -219,7 +220,7 @@ class TestGone:
         callbacks.answers[ann.id] = [410]
         clock.now += 31
         assert ann.send("nonsense") == OK
-        assert not [row for row in tables.everything() if ann.id in row]
+        assert not [row for row in tables.registry() if ann.id in row]
         bob.say("hi")
         assert bob.lines == ["Echo: hi"]
 
@@ -231,7 +232,7 @@ class TestGone:
         callbacks.answers[gone.id] = [410]
         clock.now += 31
         ann.say("one")
-        assert not [row for row in tables.everything() if gone.id in row]
+        assert not [row for row in tables.registry() if gone.id in row]
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 429, 500])
@@ -241,11 +242,11 @@ def test_other_failures_prune_nobody_and_stop_nobody(
     ann, bad, bob = (people.connected() for _ in range(3))
     callbacks.answers[bad.id] = [status]
     clock.now += 3600
-    before = tables.everything()
+    before = tables.registry()
     ann.say("one")
     assert bob.lines == ["Echo: one"]
     assert ann.lines[0] == "Echo: one"
-    assert tables.everything() == before
+    assert tables.registry() == before
 
 
 @pytest.mark.parametrize("status", [429, 500])
@@ -303,6 +304,11 @@ class TestWithoutStorage:
     def test_a_frame_is_told(self) -> None:
         assert self.ann.send({"action": "ping"}) == OK
         assert self.ann.lines == ["Error: the chat cannot reach its storage, try again"]
+
+    def test_a_frame_with_a_ref_is_told_in_json(self) -> None:
+        self.ann.send({"action": "ping", "ref": "r1"})
+        [event] = self.ann.events
+        assert (event["code"], event["action"], event["ref"]) == ("unavailable", "ping", "r1")
 
     def test_a_connection_is_refused(self, people: People) -> None:
         assert people.arriving().connect()["statusCode"] == 503

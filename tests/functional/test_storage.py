@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 
 from chalicelib.errors import StorageUnavailable
 from chalicelib.storage.connections import Connection, Connections
+from chalicelib.storage.messages import Draft, Messages
+from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member, Rooms
 from chalicelib.wire.events import Form
 from tests.functional.tables import Tables
@@ -73,16 +75,17 @@ def test_what_was_never_added_is_not_there(connections: Connections, rooms: Room
 def test_an_added_connection_is_a_member_of_its_rooms(connections: Connections, rooms: Rooms) -> None:
     connections.add(ANN)
     connections.add(BOB)
-    ann = Member(ANN.id, "ann", Form.TEXT, ANN.connected_at)
-    assert members(rooms, "lobby") == [ann, Member(BOB.id, None, Form.JSON, BOB.connected_at)]
+    ann = Member(ANN.id, "ann", Form.TEXT, ANN.connected_at, ANN.expires_at)
+    bob = Member(BOB.id, None, Form.JSON, BOB.connected_at, BOB.expires_at)
+    assert members(rooms, "lobby") == [ann, bob]
     assert members(rooms, "cats") == [ann]
 
 
 def test_adding_again_changes_nothing(connections: Connections, tables: Tables) -> None:
     connections.add(ANN)
-    before = tables.everything()
+    before = tables.registry()
     connections.add(replace(ANN, name="eve", rooms=frozenset({"dogs"}), connected_at=ANN.connected_at + 5))
-    assert tables.everything() == before
+    assert tables.registry() == before
 
 
 def test_a_connection_that_cannot_be_added_whole_is_not_added(
@@ -91,28 +94,28 @@ def test_a_connection_that_cannot_be_added_whole_is_not_added(
     # A room id longer than a sort or partition key can be.
     with pytest.raises(StorageUnavailable):
         connections.add(replace(ANN, rooms=frozenset({"lobby", "x" * 3000})))
-    assert tables.everything() == []
+    assert tables.registry() == []
 
 
 def test_removing_leaves_nothing_of_it_and_all_of_the_others(
     connections: Connections, rooms: Rooms, tables: Tables
 ) -> None:
     connections.add(BOB)
-    before = tables.everything()
+    before = tables.registry()
     connections.add(ANN)
-    assert connections.remove(ANN.id) == ANN
-    assert tables.everything() == before
+    assert connections.remove(ANN.id) == [Crossing("cats", "ann", "leave"), Crossing("lobby", "ann", "leave")]
+    assert tables.registry() == before
     assert connections.remove(ANN.id) is None
-    assert tables.everything() == before
+    assert tables.registry() == before
 
 
 def test_removing_one_that_is_in_more_rooms_than_a_batch_takes(
     connections: Connections, tables: Tables
 ) -> None:
-    connections.add(replace(ANN, rooms=frozenset(f"room{number}" for number in range(60))))
-    assert len(tables.everything()) == 61
-    connections.remove(ANN.id)
-    assert tables.everything() == []
+    connections.add(replace(BOB, rooms=frozenset(f"room{number}" for number in range(60))))
+    assert len(tables.registry()) == 61
+    connections.remove(BOB.id)
+    assert tables.registry() == []
 
 
 def test_an_expired_row_is_not_there(connections: Connections, rooms: Rooms, clock: Clock) -> None:
@@ -153,8 +156,9 @@ def test_a_room_of_more_than_a_megabyte(tables: Tables, rooms: Rooms) -> None:
 
 def test_removing_a_membership(connections: Connections, rooms: Rooms) -> None:
     connections.add(ANN)
-    rooms.remove("cats", ANN.id)
-    rooms.remove("cats", ANN.id)
+    [member] = members(rooms, "cats")
+    assert connections.remove_membership(member, "cats") == [Crossing("cats", "ann", "leave")]
+    assert connections.remove_membership(member, "cats") == []
     assert members(rooms, "cats") == []
     assert [member.id for member in members(rooms, "lobby")] == [ANN.id]
 
@@ -162,12 +166,21 @@ def test_removing_a_membership(connections: Connections, rooms: Rooms) -> None:
 def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
     connections = Connections(tables.client, "NoSuchTable", "NoSuchTable")
     rooms = Rooms(tables.client, "NoSuchTable")
+    messages = Messages(tables.client, "NoSuchTable", history_days=30)
     calls: list[Callable[[], Any]] = [
         lambda: connections.add(ANN),
         lambda: connections.get(ANN.id),
         lambda: connections.remove(ANN.id),
         lambda: members(rooms, "lobby"),
-        lambda: rooms.remove("lobby", ANN.id),
+        lambda: rooms.sizes(),
+        lambda: connections.join(ANN, "dogs"),
+        lambda: connections.leave(ANN, "cats"),
+        lambda: connections.rename(ANN, "anna"),
+        lambda: connections.remove_membership(Member(ANN.id, "ann", Form.TEXT, 0, 1), "cats"),
+        lambda: messages.position("lobby"),
+        lambda: messages.append(Draft("lobby", "ann", "hi", 1, "ann")),
+        lambda: messages.append(Draft("lobby", "ann", "hi", 1, "ann", "ref")),
+        lambda: messages.page("lobby", 10),
     ]
     for call in calls:
         with pytest.raises(StorageUnavailable) as caught:
@@ -200,5 +213,5 @@ def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, table
     faults = Faults(tables.client, "BatchWriteItem", [{"UnprocessedItems": left}, None])
     connections.remove(ANN.id)
     assert faults.calls == 2
-    [row] = tables.everything()
+    [row] = tables.registry()
     assert "lobby" in row

@@ -32,6 +32,7 @@ class Callbacks:
         bare: Connections whose errors come without ``x-amzn-ErrorType``.
         hanging: Connections whose posts are answered only once ``released`` is set.
         released: See ``hanging``.
+        closed: Connections that were closed, in order.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,6 +42,7 @@ class Callbacks:
         self.bare: set[str] = set()
         self.hanging: set[str] = set()
         self.released = threading.Event()
+        self.closed: list[str] = []
         self.posts = 0
         self.under_way = 0
         self.most_under_way = 0
@@ -82,16 +84,27 @@ def serving() -> Iterator[Callbacks]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def do_DELETE(self) -> None:
+            callbacks.closed.append(self.connection_id)
+            self.respond(204)
+
         def do_POST(self) -> None:
-            connection_id = unquote(self.path.rpartition("/")[2])
+            connection_id = self.connection_id
             payload = self.rfile.read(int(self.headers["Content-Length"])).decode()
             with callbacks.counted():
                 if connection_id in callbacks.hanging:
                     callbacks.released.wait()
                 status = callbacks.answer(connection_id, payload)
-            body = b"" if status == 200 else b'{"message": "as it was told"}'
+            self.respond(status)
+
+        @property
+        def connection_id(self) -> str:
+            return unquote(self.path.rpartition("/")[2])
+
+        def respond(self, status: int) -> None:
+            body = b'{"message": "as it was told"}' if status in ERROR_TYPES else b""
             self.send_response(status)
-            if status in ERROR_TYPES and connection_id not in callbacks.bare:
+            if status in ERROR_TYPES and self.connection_id not in callbacks.bare:
                 self.send_header("x-amzn-ErrorType", ERROR_TYPES[status])
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

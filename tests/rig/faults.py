@@ -1,11 +1,12 @@
 """Faults of AWS that no emulator shows, put in place of a client's next answers."""
 
-from collections.abc import Callable
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from botocore.awsrequest import AWSResponse
-
-Answer = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 class Faults:
@@ -35,6 +36,22 @@ class Faults:
         status = 400 if "Error" in answer else 200
         answer.setdefault("ResponseMetadata", {"HTTPStatusCode": status})
         return AWSResponse("", status, {}, None), answer
+
+
+@contextmanager
+def counted(client: Any) -> Iterator[Counter[str]]:
+    """Count the requests of a DynamoDB client by operation, a transaction as often as it has items."""
+    requests: Counter[str] = Counter()
+
+    def count(model: Any, params: dict[str, Any], **_: Any) -> None:
+        items = json.loads(params["body"]).get("TransactItems", [None])
+        requests[model.name] += len(items)
+
+    client.meta.events.register("before-call.dynamodb", count)
+    try:
+        yield requests
+    finally:
+        client.meta.events.unregister("before-call.dynamodb", count)
 
 
 def cancelled(*codes: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ def test_the_defaults_are_the_tutorials_table() -> None:
 def test_a_variable_sets_a_setting() -> None:
     settings = Settings.from_env({"CHAT_TABLE": "Chat-prod", "CHAT_MAX_CONCURRENCY": "8"})
     assert (settings.table, settings.max_concurrency) == ("Chat-prod", 8)
+    assert Settings.from_env({"CHAT_HISTORY_DAYS": "0"}).history_days == 0
 
 
 @pytest.mark.parametrize(
@@ -23,9 +24,10 @@ def test_a_variable_sets_a_setting() -> None:
     [
         ("CHAT_TABEL", "Chat", "CHAT_TABEL is not a setting"),
         ("CHAT_TABLE", " ", "CHAT_TABLE is empty"),
-        ("CHAT_MAX_ROOMS", "many", "CHAT_MAX_ROOMS must be a whole number above 0, not 'many'"),
+        ("CHAT_MAX_ROOMS", "many", "CHAT_MAX_ROOMS must be a whole number from 1 on, not 'many'"),
         ("CHAT_MAX_ROOMS", "0", "CHAT_MAX_ROOMS must be"),
         ("CHAT_MAX_ROOMS", "-1", "CHAT_MAX_ROOMS must be"),
+        ("CHAT_HISTORY_DAYS", "-1", "CHAT_HISTORY_DAYS must be a whole number from 0 on"),
         ("CHAT_MAX_ROOMS", "٣", "CHAT_MAX_ROOMS must be"),
         ("CHAT_MAX_ROOMS", "", "CHAT_MAX_ROOMS must be"),
     ],

@@ -1,0 +1,397 @@
+"""What was said in a room: a numbered log in ``ChatMessages``.
+
+The ``head`` of a room counts its messages. A message takes the next number from it by an atomic ADD,
+and is then written under that number, unless somebody has sealed the number: a reader that finds a
+number missing between two messages seals it, so that whatever a reader has not seen there will never
+be there. The writer takes another number then. So numbers may be missing, but never arrive late.
+
+With a client's reference, the message and the reference are written in one transaction, so that a
+reference is accepted once.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import StorageUnavailable
+from .faults import CONDITION_FAILED, TRIES, transact, translated
+
+DAY = 24 * 60 * 60
+# How long a reference is remembered where messages are not stored.
+REF_DAYS_WITHOUT_HISTORY = 1
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a room's log is.
+
+    Attributes:
+        seq: Number of the last message, 0 before the first.
+        epoch: Random id of this numbering; None before the first message.
+        since: Unix time in s of the first message.
+    """
+
+    seq: int
+    epoch: str | None
+    since: int
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message before it has a number.
+
+    Attributes:
+        room: Room that it is said in; ``@name`` for a private one.
+        sender: The sender's name; None for a nameless one.
+        text: What is said.
+        sent_at: Unix time in ms.
+        user: Whose references ``ref`` is one of.
+        ref: The client's reference.
+    """
+
+    room: str
+    sender: str | None
+    text: str
+    sent_at: int
+    user: str
+    ref: str | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a draft.
+
+    Attributes:
+        seq: Its number in the room.
+        epoch: The numbering that this is of.
+        id: Unique among all messages.
+        duplicate: The reference had been accepted before; the rest is of the message it was used for.
+    """
+
+    seq: int
+    epoch: str
+    id: str
+    duplicate: bool = False
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A message of the log, as ``Draft`` and ``Receipt`` have it."""
+
+    room: str
+    seq: int
+    epoch: str
+    id: str
+    sender: str | None
+    text: str
+    sent_at: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a room's log.
+
+    Attributes:
+        position: Where the log was before the part was read.
+        messages: Ascending in ``seq``.
+        more: There are further messages in the direction of reading.
+        complete: Nothing that was asked for is missing.
+    """
+
+    position: Position
+    messages: list[Stored]
+    more: bool
+    complete: bool
+
+
+class Messages:
+    """Writes and reads the logs of rooms.
+
+    Args:
+        client: boto3's DynamoDB client.
+        table: The table.
+        history_days: How long messages are kept; 0 for not at all.
+        clock: Unix time in s.
+
+    All methods raise ``StorageUnavailable`` when DynamoDB does not do it.
+    """
+
+    def __init__(
+        self, client: Any, table: str, history_days: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._kept = history_days * DAY
+        self._clock = clock
+
+    def position(self, room: str) -> Position:
+        """Read where a room's log is."""
+        with translated():
+            answer = self._client.get_item(TableName=self._table, Key=_key(room, "head"), ConsistentRead=True)
+        return _to_position(answer["Item"]) if "Item" in answer else Position(0, None, 0)
+
+    def append(self, draft: Draft) -> Receipt:
+        """Give a message its number and store it; it is stored when this returns.
+
+        With a reference that was accepted before, nothing is stored and the first receipt comes back,
+        marked as a duplicate. The reference counts for its user and room.
+        """
+        message_id = secrets.token_hex(8)
+        with translated():
+            for _ in range(TRIES):
+                seq, epoch = self._next(draft.room)
+                receipt = Receipt(seq, epoch, message_id)
+                accepted = self._store(draft, receipt)
+                if accepted is not None:
+                    return accepted
+        raise StorageUnavailable
+
+    def page(
+        self,
+        room: str,
+        limit: int,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        epoch: str | None = None,
+    ) -> Page:
+        """Read a part of a room's log: the newest, or what comes after or before a number.
+
+        Args:
+            room: The room.
+            limit: Most messages to read.
+            after: Read on from here; with an ``epoch`` that is not the room's, from its beginning.
+            before: Read back from here.
+            epoch: The numbering that ``after`` or ``before`` is of, where that is known.
+        """
+        position = self.position(room)
+        log = position.epoch
+        same_log = epoch in (None, log)
+        if log is None:
+            return Page(position, [], more=False, complete=same_log and self._kept > 0)
+        if after is not None and not same_log:
+            after = 0
+        with translated():
+            items = self._read(room, log, limit + 1, after, before)
+            whole = self._from_the_start(room, log, position, items, limit, after, before)
+            items = self._without_holes(room, log, items, after if whole else None)
+        messages = [_to_stored(item) for item in items if "message" in item]
+        more = len(messages) > limit
+        if more:
+            messages = messages[:limit] if after is not None else messages[-limit:]
+        return Page(position, messages, more, complete=same_log and whole and self._kept > 0)
+
+    def _next(self, room: str) -> tuple[int, str]:
+        """Take the next number of a room and its epoch, and begin its log where there is none."""
+        now = int(self._clock())
+        answer = self._client.update_item(
+            TableName=self._table,
+            Key=_key(room, "head"),
+            UpdateExpression=(
+                "ADD seq :one SET epoch = if_not_exists(epoch, :epoch), "
+                "since = if_not_exists(since, :now), expiresAt = :expires"
+            ),
+            ExpressionAttributeValues={
+                ":one": {"N": "1"},
+                ":epoch": {"S": secrets.token_hex(8)},
+                ":now": {"N": str(now)},
+                # After all its messages: a number must not come again while a message has it.
+                ":expires": {"N": str(now + self._kept + 2 * DAY)},
+            },
+            ReturnValues="ALL_NEW",
+        )
+        return _seq(answer["Attributes"]), answer["Attributes"]["epoch"]["S"]
+
+    def _store(self, draft: Draft, receipt: Receipt) -> Receipt | None:
+        """Write a message, its reference, or both; None where its number has been sealed."""
+        puts = []
+        if self._kept:
+            puts.append(self._put_message(draft, receipt))
+        if draft.ref is not None:
+            puts.append(self._put_ref(draft, receipt))
+        if not puts:
+            return receipt
+        reasons = transact(self._client, puts) if len(puts) > 1 else self._put(puts[0])
+        if not reasons:
+            return receipt
+        first = reasons[-1].get("Item") if draft.ref is not None else None
+        if first is not None:
+            if self._kept:
+                self._seal(draft.room, receipt.epoch, receipt.seq)
+            return Receipt(int(first["seq"]["N"]), first["epoch"]["S"], first["id"]["S"], duplicate=True)
+        # A put whose answer was lost is tried again by botocore, and meets itself.
+        mine = reasons[0].get("Item", {}).get("id") == {"S": receipt.id}
+        return receipt if mine else None
+
+    def _put(self, put: dict[str, Any]) -> list[dict[str, Any]]:
+        """Make one put of a transaction alone, at half the price; the answer is that of ``transact``."""
+        try:
+            self._client.put_item(**put["Put"])
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return [{"Code": CONDITION_FAILED, "Item": error.response.get("Item", {})}]
+        return []
+
+    def _put_message(self, draft: Draft, receipt: Receipt) -> dict[str, Any]:
+        item = {
+            **_key(draft.room, _entry(receipt.seq)),
+            "seq": {"N": str(receipt.seq)},
+            "epoch": {"S": receipt.epoch},
+            "id": {"S": receipt.id},
+            "message": {"S": draft.text},
+            "sentAt": {"N": str(draft.sent_at)},
+            "expiresAt": {"N": str(int(self._clock()) + self._kept)},
+        }
+        if draft.sender is not None:
+            item["from"] = {"S": draft.sender}
+        return self._put_new(item)
+
+    def _put_ref(self, draft: Draft, receipt: Receipt) -> dict[str, Any]:
+        kept = self._kept or REF_DAYS_WITHOUT_HISTORY * DAY
+        item = {
+            **_key(draft.room, f"ref#{draft.user}#{draft.ref}"),
+            "seq": {"N": str(receipt.seq)},
+            "epoch": {"S": receipt.epoch},
+            "id": {"S": receipt.id},
+            "expiresAt": {"N": str(int(self._clock()) + kept)},
+        }
+        put = self._put_new(item)
+        # A reference is of its user's, whatever log the room had when it was used.
+        put["Put"]["ConditionExpression"] = "attribute_not_exists(entry) OR expiresAt <= :now"
+        del put["Put"]["ExpressionAttributeValues"][":epoch"]
+        return put
+
+    def _put_new(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Put an item where there is none of this log; one that is there comes back in the refusal."""
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(entry) OR expiresAt <= :now OR epoch <> :epoch",
+                "ExpressionAttributeValues": {
+                    ":now": {"N": str(int(self._clock()))},
+                    ":epoch": item["epoch"],
+                },
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _seal(self, room: str, epoch: str, seq: int) -> dict[str, Any]:
+        """See to it that a number will not be used any more; the message where it has been already."""
+        item = {
+            **_key(room, _entry(seq)),
+            "seq": {"N": str(seq)},
+            "epoch": {"S": epoch},
+            "expiresAt": {"N": str(int(self._clock()) + self._kept)},
+        }
+        there = self._put(self._put_new(item))
+        return there[0]["Item"] if there else item
+
+    def _read(
+        self, room: str, epoch: str, wanted: int, after: int | None, before: int | None
+    ) -> list[dict[str, Any]]:
+        """Read until there are enough messages, sealed numbers not counted; ascending."""
+        low = 0 if after is None else after + 1
+        high = _LAST if before is None else before - 1
+        items: list[dict[str, Any]] = []
+        if low <= high:
+            for item in self._items(room, epoch, low, high, forward=after is not None):
+                items.append(item)
+                wanted -= "message" in item
+                if not wanted:
+                    break
+        return items if after is not None else items[::-1]
+
+    def _items(self, room: str, epoch: str, low: int, high: int, forward: bool) -> Iterator[dict[str, Any]]:
+        """Read the messages and sealed numbers of a log that have not expired."""
+        arguments = {
+            "TableName": self._table,
+            "KeyConditionExpression": "roomId = :room AND entry BETWEEN :low AND :high",
+            "ExpressionAttributeValues": {
+                ":room": {"S": room},
+                ":low": {"S": _entry(low)},
+                ":high": {"S": _entry(high)},
+            },
+            "ScanIndexForward": forward,
+            "ConsistentRead": True,
+            "Limit": 128,
+        }
+        while True:
+            page = self._client.query(**arguments)
+            now = self._clock()
+            for item in page["Items"]:
+                if item["epoch"]["S"] == epoch and int(item["expiresAt"]["N"]) > now:
+                    yield item
+            if "LastEvaluatedKey" not in page:
+                return
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _from_the_start(
+        self,
+        room: str,
+        log: str,
+        position: Position,
+        items: list[dict[str, Any]],
+        limit: int,
+        after: int | None,
+        before: int | None,
+    ) -> bool:
+        """Whether nothing has expired of what was asked for before the first item that was read."""
+        if self._clock() < position.since + self._kept:
+            return after is None or after <= position.seq
+        first = _seq(items[0]) if items else None
+        if after is None:
+            return first == 1 or before in (0, 1) or sum("message" in item for item in items) >= limit
+        if after >= position.seq or first == after + 1:
+            return after <= position.seq
+        # What came before it has not expired, so what came after it has not.
+        return any(True for _ in self._items(room, log, 0, after, forward=False))
+
+    def _without_holes(
+        self, room: str, epoch: str, items: list[dict[str, Any]], after: int | None
+    ) -> list[dict[str, Any]]:
+        """Seal the numbers that are missing between the items, or fill in what has just been written.
+
+        With ``after``, the numbers from there to the first item too.
+        """
+        if not items:
+            return []
+        known = {_seq(item): item for item in items}
+        start = min(known) if after is None else after + 1
+        for seq in range(start, max(known)):
+            if seq not in known:
+                known[seq] = self._seal(room, epoch, seq)
+        return [known[seq] for seq in sorted(known)]
+
+
+# No number has more digits in an entry.
+_LAST = 10**16 - 1
+
+
+def _key(room: str, entry: str) -> dict[str, Any]:
+    return {"roomId": {"S": room}, "entry": {"S": entry}}
+
+
+def _entry(seq: int) -> str:
+    return f"seq#{seq:016}"
+
+
+def _seq(item: dict[str, Any]) -> int:
+    return int(item["seq"]["N"])
+
+
+def _to_position(item: dict[str, Any]) -> Position:
+    return Position(_seq(item), item["epoch"]["S"], int(item["since"]["N"]))
+
+
+def _to_stored(item: dict[str, Any]) -> Stored:
+    return Stored(
+        room=item["roomId"]["S"],
+        seq=_seq(item),
+        epoch=item["epoch"]["S"],
+        id=item["id"]["S"],
+        sender=item["from"]["S"] if "from" in item else None,
+        text=item["message"]["S"],
+        sent_at=int(item["sentAt"]["N"]),
+    )

@@ -1,0 +1,189 @@
+"""What happens at the same moment: real threads on the storage, and orders that threads rarely show."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from chalicelib.storage.connections import Connection, Connections
+from chalicelib.storage.messages import Draft, Messages, Receipt
+from chalicelib.storage.rooms import Rooms
+from chalicelib.wire.events import Form
+from tests.functional.tables import Tables
+
+T = TypeVar("T")
+
+
+@pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
+def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
+    url = request.getfixturevalue(request.param)
+    tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
+    yield tables
+    tables.delete()
+
+
+@pytest.fixture
+def messages(tables: Tables) -> Messages:
+    return Messages(tables.client, tables.messages, history_days=30)
+
+
+@pytest.fixture
+def connections(tables: Tables) -> Connections:
+    return Connections(tables.client, tables.connections, tables.rooms)
+
+
+@pytest.fixture
+def rooms(tables: Tables) -> Rooms:
+    return Rooms(tables.client, tables.rooms, page_size=10)
+
+
+def draft(text: str, ref: str | None = None) -> Draft:
+    return Draft("lobby", "ann", text, 1, "ann", ref)
+
+
+def at_once(calls: list[Callable[[], T]]) -> list[T]:
+    """Make all calls at the same moment, each in a thread of its own."""
+    together = threading.Barrier(len(calls))
+
+    def start(call: Callable[[], T]) -> T:
+        together.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(start, calls))
+
+
+def test_fifty_publishers_get_fifty_numbers(messages: Messages) -> None:
+    receipts = at_once([lambda number=number: messages.append(draft(f"m{number}")) for number in range(50)])  # type: ignore[misc]
+    assert sorted(receipt.seq for receipt in receipts) == list(range(1, 51))
+    assert len({receipt.epoch for receipt in receipts}) == 1
+    page = messages.page("lobby", 100, after=0)
+    assert {(stored.seq, stored.id) for stored in page.messages} == {(one.seq, one.id) for one in receipts}
+
+
+def test_twenty_retries_of_a_ref_give_one_message(messages: Messages) -> None:
+    receipts = at_once([lambda: messages.append(draft("hi", "r1"))] * 20)
+    assert len({(receipt.seq, receipt.id) for receipt in receipts}) == 1
+    assert [receipt.duplicate for receipt in receipts].count(False) == 1
+    assert [stored.text for stored in messages.page("lobby", 100, after=0).messages] == ["hi"]
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_who_joins_while_others_speak_misses_nothing(
+    messages: Messages, connections: Connections, rooms: Rooms, attempt: int
+) -> None:
+    ann = Connection("ann=", "ann", Form.JSON, frozenset({"cats"}), 1, 9**11)
+    connections.add(ann)
+    live: set[int] = set()
+
+    def speak() -> Receipt:
+        receipt = messages.append(draft("hi"))
+        if any(member.id == ann.id for member in rooms.members("lobby")):
+            live.add(receipt.seq)
+        return receipt
+
+    def join() -> tuple[int, set[int]]:
+        position = messages.position("lobby").seq
+        connections.join(ann, "lobby")
+        return position, {stored.seq for stored in messages.page("lobby", 100, after=position).messages}
+
+    calls: list[Callable[[], Any]] = [*([speak] * 20), join]
+    *receipts, (position, read) = at_once(calls)
+    # A number that the reader has sealed was never said.
+    assert {receipt.seq for receipt in receipts if receipt.seq > position} <= live | read
+
+
+def test_who_reads_while_others_speak_misses_nothing(messages: Messages) -> None:
+    done = threading.Event()
+
+    def read() -> list[int]:
+        seen: list[int] = []
+        while True:
+            last_look = done.is_set()
+            page = messages.page("lobby", 100, after=seen[-1] if seen else 0)
+            assert page.complete
+            seen += [stored.seq for stored in page.messages]
+            if last_look:
+                return seen
+
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        receipts = at_once([lambda: messages.append(draft("hi"))] * 40)
+        done.set()
+    assert reading.result() == sorted(receipt.seq for receipt in receipts)
+
+
+class Held:
+    """Holds back the first request of an operation until it is released.
+
+    Attributes:
+        reached: Set once the request is about to be made.
+    """
+
+    def __init__(self, client: Any, operation: str) -> None:
+        self.reached = threading.Event()
+        self._release = threading.Event()
+        self._client = client
+        self._event = f"before-call.dynamodb.{operation}"
+        client.meta.events.register(self._event, self._hold)
+
+    def _hold(self, **_: Any) -> None:
+        if not self.reached.is_set():
+            self.reached.set()
+            self._release.wait()
+
+    def release(self) -> None:
+        """Let it through."""
+        self._release.set()
+
+
+@pytest.mark.parametrize("ref", [None, "r1"])
+def test_a_number_that_a_reader_has_passed_is_not_used(
+    messages: Messages, tables: Tables, ref: str | None
+) -> None:
+    messages.append(draft("first"))
+    held = Held(tables.client, "TransactWriteItems" if ref else "PutItem")
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(messages.append, draft("slow", ref))
+        held.reached.wait()
+        quick = messages.append(draft("quick"))
+        seen = messages.page("lobby", 10, after=1)
+        assert ([stored.seq for stored in seen.messages], quick.seq) == ([3], 3)
+        held.release()
+    assert slow.result().seq == 4
+    rest = messages.page("lobby", 10, after=3)
+    assert [(stored.seq, stored.text) for stored in rest.messages] == [(4, "slow")]
+
+
+def test_a_message_that_is_written_while_a_reader_looks_is_given(messages: Messages, tables: Tables) -> None:
+    messages.append(draft("first"))
+    slow_put = Held(tables.client, "PutItem")
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(messages.append, draft("slow"))
+        slow_put.reached.wait()
+        messages.append(draft("quick"))
+        # The reader finds 2 missing, and is about to seal it.
+        seal = Held(tables.client, "PutItem")
+        reading = pool.submit(messages.page, "lobby", 10, after=1)
+        seal.reached.wait()
+        slow_put.release()
+        assert slow.result().seq == 2
+        seal.release()
+    assert [stored.text for stored in reading.result().messages] == ["slow", "quick"]
+
+
+def test_a_message_whose_answer_was_lost_is_stored_once(messages: Messages, tables: Tables) -> None:
+    lost = iter([True])
+
+    def lose(response_dict: dict[str, Any], **_: Any) -> None:
+        if next(lost, False):
+            response_dict["status_code"] = 500
+
+    tables.client.meta.events.register("before-parse.dynamodb.PutItem", lose)
+    receipt = messages.append(draft("hi"))
+    assert receipt.seq == 1
+    assert [stored.id for stored in messages.page("lobby", 10, after=0).messages] == [receipt.id]
