@@ -43,7 +43,7 @@ node:
 endif
 
 node_modules/.package-lock.json: package-lock.json
-	@npm ci --no-audit --no-fund
+	@npm ci --ignore-scripts --no-audit --no-fund
 
 .PHONY: up
 up: venv node  ## the chat on a local AWS, on PORT=; changes are deployed as they are saved
@@ -53,7 +53,7 @@ up: venv node  ## the chat on a local AWS, on PORT=; changes are deployed as the
 check: venv  ## linters and types
 	$(python) -m ruff check
 	$(python) -m ruff format --check
-	$(python) -m mypy --strict chalicelib infra local
+	$(python) -m mypy --strict chalicelib infra local client examples docs
 	$(VENV)/bin/cfn-lint resources.json
 	$(python) -m infra package --stage dev --out build
 	$(VENV)/bin/cfn-lint build/sam.json
@@ -77,6 +77,10 @@ tables: venv  ## the tables of STAGE= alone, for `chalice deploy --stage ...`
 .PHONY: destroy
 destroy: venv  ## what deploy and tables have made of STAGE=, data included
 	$(python) -m infra destroy --stage $(STAGE)
+
+.PHONY: docs
+docs: venv  ## docs/asyncapi.yaml and docs/wire.md, from the code
+	$(python) -m docs.generate
 
 .PHONY: lock
 lock:  ## requirements-lock.txt for Python 3.11 to 3.14, by uv
