@@ -1,0 +1,354 @@
+"""A client that stays connected: it loses no message, gives none twice, and gives them in order."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from chalicelib.wire.events import (
+    Ack,
+    Error,
+    Goodbye,
+    Joined,
+    Left,
+    Message,
+    Named,
+    Pong,
+    Presence,
+    Private,
+    RoomList,
+    StoredMessages,
+    Typing,
+    WhoIsThere,
+)
+from chalicelib.wire.requests import LOBBY, LONGEST_HISTORY
+
+from .connector import Connector, Query
+from .errors import Closed, NoAnswer, RequestFailed
+from .frames import Reply, Told, decode
+from .outbox import Outbox
+from .room_log import Missed, RoomLog
+
+# Half of API Gateway's idle time: a ping may be lost.
+PING_SECONDS = 300.0
+# API Gateway's own limit is 29 s.
+ANSWER_SECONDS = 30.0
+
+ChatEvent: TypeAlias = Message | Missed | Private | Presence | Typing | Goodbye | Error
+
+_log = logging.getLogger(__name__)
+
+
+class _Over(Exception):
+    """The connection has ended, and what runs for it must too."""
+
+
+class ChatClient:
+    """A connection to the chat that outlives its sockets; an async context manager and iterator.
+
+    Entering waits for the first connection, as long as it takes, and for the position in each room.
+    What is published in a room from then on, or after ``join`` has returned, is given by ``async for``:
+    every message once, and in order. Other events come as the server sends them. Iteration ends after
+    a ``Goodbye`` that says not to come back.
+
+    Requests may be made by any task. Each is sent again over a new connection until it is answered. All
+    of them raise ``RequestFailed`` for the server's ``error``, ``NoAnswer`` when no reply came in time, and
+    ``Closed`` when the client is not open.
+
+    Args:
+        url: The chat's ``ws://`` or ``wss://`` URL.
+        name: The user; None for a nameless client.
+        rooms: Rooms to be in from the start.
+        history: How many old messages of each room to begin with, 100 at most.
+        headers: Sent with each handshake, such as ``Authorization``.
+        ping_seconds: Time between pings; below API Gateway's ten idle minutes.
+        answer_seconds: Time within which a request must be answered. A ping that is not means that the
+            connection is dead.
+        random: From 0 to 1, for the jitter.
+        clock: Monotonic, in s.
+        sleep: Waits that many s.
+
+    Raises:
+        ValueError: ``history`` is not from 0 to 100.
+
+    Attributes:
+        name: The user, as the last ``set_name`` left it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        rooms: Iterable[str] = (LOBBY,),
+        history: int = 0,
+        headers: Mapping[str, str] | None = None,
+        ping_seconds: float = PING_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
+        random: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if not 0 <= history <= LONGEST_HISTORY:
+            raise ValueError(f"history must be from 0 to {LONGEST_HISTORY}, not {history}")
+        self.name = name
+        self._old_messages = history
+        self._ping_seconds = ping_seconds
+        self._sleep = sleep
+        self._connector = Connector(url, headers or {}, random, clock, sleep)
+        self._outbox = Outbox(answer_seconds)
+        self._events: asyncio.Queue[ChatEvent | None] = asyncio.Queue()
+        self._logs = {room: RoomLog(room, history) for room in rooms}
+        # Apart: the server may refuse them, and must not meet them in the URL before it has not.
+        self._joining: dict[str, RoomLog] = {}
+        self._asking: dict[RoomLog, asyncio.Task[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[None]
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            Refused: The server does not let this client in.
+        """
+        self._ready = asyncio.get_running_loop().create_future()
+        self._life = asyncio.create_task(self._connector.run(self._query, self._talk))
+        self._life.add_done_callback(self._end)
+        try:
+            await self._ready
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Close, and raise what has ended the client before unless something is raised already."""
+        await self.close()
+        failure = self._failure()
+        if failure is not None and error is None:
+            raise failure
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatEvent:
+        """Wait for the next event.
+
+        Raises:
+            Refused: The server did not let this client in again.
+        """
+        event = await self._events.get()
+        if event is None:
+            # For whoever asks next.
+            self._events.put_nowait(None)
+            raise self._failure() or StopAsyncIteration
+        return event
+
+    async def close(self) -> None:
+        """Close the connection, and end all that runs for it. May be called again."""
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.wait([self._life])
+
+    async def say(self, text: str, room: str = LOBBY, *, ref: str | None = None) -> Ack:
+        """Say something in a room, exactly once however often the connection is lost.
+
+        Args:
+            text: 1-4,096 characters.
+            room: A room that this client is in.
+            ref: 1-64 characters, to say it again after an error without its being said twice.
+
+        Raises:
+            Unconfirmed: This client is nameless, and the connection was lost before the answer.
+        """
+        fields = {"room": room, "message": text}
+        ack: Ack = await self._request("onMessage", fields, ref=ref, once=True)
+        return ack
+
+    async def private(self, to: str, text: str, *, ref: str | None = None) -> Ack:
+        """Say something to a user who is connected, as ``say`` does in a room."""
+        fields = {"to": to, "message": text}
+        ack: Ack = await self._request("privateMessage", fields, ref=ref, once=True)
+        return ack
+
+    async def join(self, room: str) -> Joined:
+        """Join a room, over all connections from now on."""
+        log = self._logs.get(room) or self._joining.setdefault(room, RoomLog(room, self._old_messages))
+        try:
+            joined: Joined = await self._request("joinRoom", {"room": room})
+        finally:
+            self._joining.pop(room, None)
+        if not log.begun:
+            log.joined(joined.seq)
+        self._logs.setdefault(room, log)
+        self._catch_up(self._logs[room])
+        return joined
+
+    async def leave(self, room: str) -> Left:
+        """Leave a room. Of its messages, only those are given that have come by then."""
+        left: Left = await self._request("leaveRoom", {"room": room})
+        log = self._logs.pop(room, None)
+        if log is not None and log in self._asking:
+            self._asking.pop(log).cancel()
+        return left
+
+    async def who(self, room: str = LOBBY) -> WhoIsThere:
+        """Ask who is in a room that this client is in."""
+        there: WhoIsThere = await self._request("who", {"room": room})
+        return there
+
+    async def rooms(self) -> RoomList:
+        """Ask which rooms have members."""
+        rooms: RoomList = await self._request("listRooms", {})
+        return rooms
+
+    async def history(
+        self,
+        room: str = LOBBY,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        epoch: str | None = None,
+        limit: int = LONGEST_HISTORY,
+    ) -> StoredMessages:
+        """Ask for stored messages, the newest or those after or before a ``seq``, beside the events."""
+        fields = {"room": room, "after": after, "before": before, "epoch": epoch, "limit": limit}
+        stored: StoredMessages = await self._request("history", fields)
+        return stored
+
+    async def set_name(self, name: str) -> Named:
+        """Take a name, over all connections from now on."""
+        named: Named = await self._request("setName", {"name": name})
+        self.name = named.name
+        return named
+
+    async def typing(self, room: str = LOBBY, typing: bool = True) -> Ack:
+        """Show the others in a room that this client is about to say something, or not any more."""
+        ack: Ack = await self._request("typingIndicator", {"room": room, "typing": typing})
+        return ack
+
+    async def ping(self) -> Pong:
+        """Ask for a pong; it need not be done to stay connected."""
+        pong: Pong = await self._request("ping", {})
+        return pong
+
+    async def _request(
+        self, action: str, fields: Mapping[str, object], *, ref: str | None = None, once: bool = False
+    ) -> Any:
+        if self._life is None or self._life.done():
+            raise Closed("the client is not open") from self._failure()
+        return await self._outbox.request(action, fields, ref=ref, once=once)
+
+    def _query(self) -> Query:
+        name = [] if self.name is None else [("name", self.name)]
+        return name + [("room", room) for room in self._logs]
+
+    async def _talk(self, socket: ClientConnection) -> Goodbye | None:
+        """Use one connection until it ends."""
+        goodbye = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                tasks.create_task(self._outbox.opened(socket))
+                tasks.create_task(self._or_reconnect(self._keep_alive))
+                self._resume()
+                goodbye = await self._listen(socket)
+                raise _Over
+        except* _Over:
+            pass
+        finally:
+            self._tasks = None
+            self._outbox.lost(resend=self.name is not None)
+        return goodbye
+
+    async def _listen(self, socket: ClientConnection) -> Goodbye | None:
+        with suppress(ConnectionClosed):
+            async for frame in socket:
+                event = decode(frame)
+                if isinstance(event, Goodbye):
+                    self._events.put_nowait(event)
+                    return event
+                if event is not None:
+                    self._take(event)
+        return None
+
+    async def _or_reconnect(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Do what a connection is no good without."""
+        try:
+            await work(*arguments)
+        except (RequestFailed, NoAnswer) as error:
+            _log.warning("the connection is given up: %s", error)
+            raise _Over from error
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await self._sleep(self._ping_seconds)
+            await self.ping()
+            # The last message of a room leaves no gap where it is lost on the way.
+            self._resume()
+
+    def _resume(self) -> None:
+        for log in self._logs.values():
+            log.resume()
+            self._catch_up(log)
+        self._say_when_ready()
+
+    def _take(self, event: Reply | Told) -> None:
+        if isinstance(event, Message):
+            log = self._logs.get(event.room) or self._joining.get(event.room)
+            if log is not None:
+                self._give(log.live(event))
+                self._catch_up(log)
+        elif isinstance(event, Private | Presence | Typing | Goodbye):
+            self._give([event])
+        elif not self._outbox.answered(event) and isinstance(event, Error):
+            # It names no request, or one that is not waited for any more.
+            self._give([event])
+
+    def _catch_up(self, log: RoomLog) -> None:
+        """See to it that a log's questions are asked, one at a time."""
+        asking = self._asking.get(log)
+        if self._tasks is None or (asking is not None and not asking.done()):
+            return
+        if self._logs.get(log.room) is log and log.question() is not None:
+            self._asking[log] = self._tasks.create_task(self._or_reconnect(self._ask, log))
+
+    async def _ask(self, log: RoomLog) -> None:
+        while (question := log.question()) is not None:
+            answer = await self.history(
+                log.room, after=question.after, epoch=question.epoch, limit=question.limit
+            )
+            self._give(log.answered(question, answer))
+            self._say_when_ready()
+
+    def _give(self, events: Iterable[ChatEvent]) -> None:
+        for event in events:
+            self._events.put_nowait(event)
+
+    def _say_when_ready(self) -> None:
+        if not self._ready.done() and all(log.begun for log in self._logs.values()):
+            self._ready.set_result(None)
+
+    def _end(self, life: asyncio.Task[None]) -> None:
+        closed = Closed("the client is closed")
+        closed.__cause__ = failure = self._failure()
+        self._outbox.end(closed)
+        if not self._ready.done():
+            self._ready.set_exception(failure or closed)
+        self._events.put_nowait(None)
+
+    def _failure(self) -> BaseException | None:
+        """What has ended the client; None where it lives, was closed, or has been told to go."""
+        if self._life is None or not self._life.done() or self._life.cancelled():
+            return None
+        return self._life.exception()

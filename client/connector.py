@@ -1,0 +1,110 @@
+"""Connecting to the chat, again and again."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import quote, urlencode, urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
+
+from chalicelib.wire.events import Goodbye
+
+from .backoff import LONGEST_SECONDS, Backoff
+from .errors import Refused
+
+SUBPROTOCOL = Subprotocol("chat.v1")
+# How long a server may take to take leave.
+CLOSE_SECONDS = 2.0
+# Of the 4xx, those that pass: the server was slow, or throttles.
+PASSING = {408, 429}
+
+Query = Sequence[tuple[str, str]]
+
+_log = logging.getLogger(__name__)
+
+
+class Connector:
+    """Keeps a connection open, as long as the server lets it.
+
+    Args:
+        url: The chat's URL.
+        headers: Sent with each handshake.
+        random: From 0 to 1, for the jitter.
+        clock: Monotonic, in s.
+        sleep: Waits that many s.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        random: Callable[[], float],
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._url = url
+        self._headers = headers
+        self._backoff = Backoff(random)
+        self._clock = clock
+        self._sleep = sleep
+
+    async def run(
+        self, query: Callable[[], Query], talk: Callable[[ClientConnection], Awaitable[Goodbye | None]]
+    ) -> None:
+        """Connect and talk, until a ``goodbye`` that says not to come back.
+
+        A connection that was open for as long as the longest wait is good: the waits begin anew.
+
+        Args:
+            query: The parameters for the URL of the next connection.
+            talk: Uses a connection up; returns the server's ``goodbye``, if it came to one.
+
+        Raises:
+            Refused: The server does not let this client in.
+        """
+        while True:
+            goodbye, opened, why = None, None, "the connection was lost"
+            try:
+                async with self._connect(query()) as socket:
+                    opened = self._clock()
+                    try:
+                        goodbye = await talk(socket)
+                    except asyncio.CancelledError:
+                        # Wanted, and so no error (1011), as the context manager would call it.
+                        await socket.close()
+                        raise
+                    # Nothing is expected of it any more, and a dead peer would be waited for.
+                    socket.transport.abort()
+            except InvalidStatus as error:
+                status = error.response.status_code
+                if 400 <= status < 500 and status not in PASSING:
+                    raise Refused(status, error.response.reason_phrase) from error
+                why = str(error)
+            except (OSError, InvalidHandshake) as error:
+                why = str(error) or type(error).__name__
+            if goodbye is not None:
+                why = goodbye.reason
+                if goodbye.retry_after is None:
+                    return
+            if opened is not None and self._clock() - opened >= LONGEST_SECONDS:
+                self._backoff.reset()
+            # On top of what the server asks for: it says the same to many at once.
+            wait = self._backoff.next() + ((goodbye.retry_after or 0) if goodbye else 0)
+            _log.warning("connecting again in %.1f s: %s", wait, why)
+            await self._sleep(wait)
+
+    def _connect(self, query: Query) -> connect:
+        url = self._url
+        if query:
+            url += f"{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
+        return connect(
+            url,
+            # Not every emulator confirms it, as API Gateway does.
+            subprotocols=[SUBPROTOCOL],
+            additional_headers=self._headers,
+            # The chat's own ping is answered by the chat, and not by what stands before it.
+            ping_interval=None,
+            close_timeout=CLOSE_SECONDS,
+        )

@@ -1,0 +1,486 @@
+"""The client on real sockets, with a server that does what a network does."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from websockets.asyncio.client import connect
+
+from chalicelib.wire.events import Error, Event, Goodbye, Message, Pong, Presence
+from client.chat_client import ChatClient, ChatEvent
+from client.connector import SUBPROTOCOL
+from client.errors import Closed, NoAnswer, Refused, RequestFailed, Unconfirmed
+from client.frames import decode
+from client.outbox import Outbox
+from client.room_log import Missed
+from tests.rig.asynchronous import asynchronous
+from tests.rig.chat_server import ChatServer, Fault
+from tests.rig.clock import Clock
+from tests.rig.sleeps import INTERVAL, Sleeps
+
+
+def half() -> float:
+    return 0.5
+
+
+def client(
+    server: ChatServer,
+    *,
+    name: str | None = "bob",
+    rooms: tuple[str, ...] = ("lobby",),
+    history: int = 0,
+    headers: dict[str, str] | None = None,
+    answer_seconds: float = 10.0,
+    random: Callable[[], float] = half,
+    clock: Clock | None = None,
+    sleep: Sleeps | None = None,
+) -> ChatClient:
+    return ChatClient(
+        server.url,
+        name=name,
+        rooms=rooms,
+        history=history,
+        headers=headers,
+        ping_seconds=INTERVAL,
+        answer_seconds=answer_seconds,
+        random=random,
+        clock=clock or Clock(0),
+        sleep=sleep or Sleeps(),
+    )
+
+
+async def take(chat: ChatClient, number: int) -> list[str]:
+    """The next events, as short as that."""
+    return [short(await anext(chat)) for _ in range(number)]
+
+
+def short(event: ChatEvent) -> str:
+    match event:
+        case Message(message=text):
+            return text
+        case Missed(after=after):
+            return f"missed after {after}"
+        case Goodbye(code=code):
+            return f"goodbye {code}"
+    return repr(event)
+
+
+@asynchronous
+async def test_it_says_who_it_is_and_where_it_wants_to_be() -> None:
+    async with ChatServer() as server:
+        async with client(server, name="Bob & co", rooms=("cats", "dogs"), headers={"X-Token": "t"}):
+            [visitor] = server.visitors
+        assert visitor.name == "Bob & co"
+        assert visitor.rooms == ["cats", "dogs"]
+        assert visitor.headers["X-Token"] == "t"
+        assert visitor.socket.subprotocol == "chat.v1"
+        assert visitor.socket.close_code == 1000
+
+
+@pytest.mark.parametrize(("history", "shown"), [(0, ["new"]), (2, ["two", "three", "new"])])
+@asynchronous
+async def test_it_begins_with_as_many_old_messages_as_are_wanted(history: int, shown: list[str]) -> None:
+    async with ChatServer() as server:
+        for text in ("one", "two", "three"):
+            await server.publish(text)
+        async with client(server, history=history) as chat:
+            await server.publish("new")
+            assert await take(chat, len(shown)) == shown
+
+
+def test_more_old_messages_than_one_answer_has_are_an_error() -> None:
+    with pytest.raises(ValueError, match="from 0 to 100, not 101"):
+        ChatClient("ws://127.0.0.1", history=101)
+
+
+@asynchronous
+async def test_repeats_and_gaps_do_not_show() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        first = await server.publish("one")
+        await server.publish("two", lost=True)
+        await server.visitors[0].tell(first)
+        await server.publish("three")
+        await server.publish("four")
+        assert await take(chat, 4) == ["one", "two", "three", "four"]
+
+
+@asynchronous
+async def test_it_comes_back_and_has_what_it_missed() -> None:
+    async with ChatServer() as server, client(server, rooms=("lobby", "cats")) as chat:
+        await chat.join("dogs")
+        rooms = ["lobby", "cats", "dogs"]
+        for room in rooms:
+            await server.publish(f"{room} 1", room)
+        assert await take(chat, 3) == [f"{room} 1" for room in rooms]
+        server.visitors[0].cut()
+        for number in range(2, 252):
+            for room in rooms:
+                await server.publish(f"{room} {number}", room, lost=True)
+        again = await server.until(2, "history", times=3)
+        assert again.rooms == rooms
+        assert again.asked("history")[:3] == [
+            {"room": room, "after": 1, "epoch": "e", "limit": 100} for room in rooms
+        ]
+        for room in rooms:
+            await server.publish(f"{room} live", room)
+        events = await take(chat, 3 * 251)
+        for room in rooms:
+            texts = [f"{room} {number}" for number in range(2, 252)] + [f"{room} live"]
+            assert [text for text in events if text.startswith(room)] == texts
+
+
+@asynchronous
+async def test_a_room_that_was_left_is_not_joined_again() -> None:
+    async with ChatServer() as server, client(server, rooms=("lobby", "cats")) as chat:
+        await chat.leave("cats")
+        server.visitors[0].cut()
+        assert (await server.visitor(2)).rooms == ["lobby"]
+
+
+@asynchronous
+async def test_a_room_that_was_refused_is_not_joined_again() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        with pytest.raises(RequestFailed) as failed:
+            await chat.join("no blanks")
+        assert failed.value.code == "bad_request"
+        server.visitors[0].cut()
+        assert (await server.visitor(2)).rooms == ["lobby"]
+
+
+@asynchronous
+async def test_what_is_said_between_joining_and_the_answer_is_shown() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        # Its number is not the room's when the room is joined, but is by the time its log begins.
+        server.faults["history"] = [Fault.UNANSWERED]
+        await chat.join("cats")
+        await server.publish("one", "cats", lost=True)
+        await server.publish("two", "cats", lost=True)
+        assert await take(chat, 2) == ["one", "two"]
+
+
+@asynchronous
+async def test_what_overtakes_the_answer_to_joining_is_shown() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        # Where no history is kept, it comes live or never.
+        server.expired = 1
+        server.faults["joinRoom"] = [Fault.OVERTAKEN]
+        await chat.join("cats")
+        assert await take(chat, 1) == ["overtaking"]
+
+
+@asynchronous
+async def test_what_cannot_be_had_any_more_is_said_to_be_missed() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        await server.publish("one")
+        assert await take(chat, 1) == ["one"]
+        server.visitors[0].cut()
+        for text in ("two", "three", "four"):
+            await server.publish(text, lost=True)
+        server.expired = 2
+        assert await take(chat, 3) == ["missed after 1", "three", "four"]
+
+
+@asynchronous
+async def test_the_last_message_is_found_where_it_is_lost_on_the_way() -> None:
+    async with ChatServer() as server:
+        sleep = Sleeps()
+        async with client(server, sleep=sleep) as chat:
+            await server.publish("one", lost=True)
+            sleep.end_interval()
+            assert await take(chat, 1) == ["one"]
+            assert server.visitors[0].asked("ping") == [{}]
+
+
+@asynchronous
+async def test_a_history_that_is_not_there_is_asked_for_by_a_new_connection() -> None:
+    async with ChatServer() as server:
+        server.faults["history"] = [Fault.UNAVAILABLE]
+        async with client(server) as chat:
+            assert len(server.visitors) == 2
+            await server.publish("one")
+            assert await take(chat, 1) == ["one"]
+
+
+@asynchronous
+async def test_it_backs_off_with_jitter() -> None:
+    draws = iter([1.0, 0.25, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0])
+    sleep = Sleeps()
+    async with ChatServer() as server:
+        server.statuses = [503, 429, 500, 502, 504, 503, 503, 503]
+        async with client(server, random=lambda: next(draws), sleep=sleep):
+            assert sleep.short == [0.5, 0.25, 2.0, 4.0, 8.0, 16.0, 30.0, 0.0]
+
+
+@asynchronous
+async def test_it_waits_for_a_server_that_is_not_there() -> None:
+    async with ChatServer() as server:
+        url = server.url
+    sleep = Sleeps()
+    chat = ChatClient(url, random=half, sleep=sleep)
+    entering = asyncio.create_task(chat.__aenter__())
+    await sleep.slept(3)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+
+
+@pytest.mark.parametrize(("lasted", "next_wait"), [(29.9, 0.5), (30.0, 0.25)])
+@asynchronous
+async def test_only_a_connection_that_lasted_ends_the_backing_off(lasted: float, next_wait: float) -> None:
+    sleep, clock = Sleeps(), Clock(0)
+    async with ChatServer() as server:
+        server.statuses = [503]
+        async with client(server, clock=clock, sleep=sleep):
+            clock.now += lasted
+            server.visitors[0].cut()
+            await server.visitor(2)
+            assert sleep.short == [0.25, next_wait]
+
+
+@asynchronous
+async def test_a_client_that_is_refused_does_not_come_again() -> None:
+    async with ChatServer() as server:
+        server.statuses = [403]
+        with pytest.raises(Refused) as refused:
+            await client(server).__aenter__()
+        assert refused.value.status == 403
+
+
+@asynchronous
+async def test_a_client_that_is_refused_later_tells_all_who_wait() -> None:
+    async with ChatServer() as server:
+        chat = await client(server).__aenter__()
+        server.statuses = [401]
+        server.faults["onMessage"] = [Fault.UNSEEN]
+        for _ in range(2):
+            with pytest.raises(Closed) as closed:
+                await chat.say("hi")
+            assert isinstance(closed.value.__cause__, Refused)
+        for _ in range(2):
+            with pytest.raises(Refused):
+                await anext(chat)
+        with pytest.raises(Refused):
+            await chat.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("fault", [Fault.UNSEEN, Fault.UNANSWERED])
+@asynchronous
+async def test_what_is_said_is_said_once(fault: Fault) -> None:
+    async with ChatServer() as server, client(server) as chat:
+        server.faults["onMessage"] = [fault, fault]
+        ack = await chat.say("hi")
+        assert ack.seq == 1
+        assert ack.duplicate is (fault is Fault.UNANSWERED)
+        assert len(server.visitors) == 3
+        assert await take(chat, 1) == ["hi"]
+        assert [message.message for message in server.logs["lobby"]] == ["hi"]
+
+
+@asynchronous
+async def test_what_is_said_between_two_connections_is_said_by_the_next() -> None:
+    sleep = Sleeps()
+    async with ChatServer() as server, client(server, name=None, sleep=sleep) as chat:
+        server.statuses = [503] * 3
+        server.visitors[0].cut()
+        await sleep.slept(1)
+        assert (await chat.say("hi")).seq == 1
+
+
+@asynchronous
+async def test_without_a_name_nothing_is_said_twice() -> None:
+    async with ChatServer() as server, client(server, name=None) as chat:
+        server.faults["onMessage"] = [Fault.UNANSWERED]
+        with pytest.raises(Unconfirmed):
+            await chat.say("hi")
+        assert await take(chat, 1) == ["hi"]
+        assert len(server.logs["lobby"]) == 1
+
+
+@asynchronous
+async def test_an_error_tells_its_code() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        with pytest.raises(RequestFailed, match="onMessage: you are not in cats") as failed:
+            await chat.say("hi", "cats", ref="r1")
+        assert (failed.value.code, failed.value.action, failed.value.ref) == (
+            "not_in_room",
+            "onMessage",
+            "r1",
+        )
+
+
+@asynchronous
+async def test_a_request_that_had_no_answer_can_be_made_again_under_its_ref() -> None:
+    async with ChatServer() as server, client(server, answer_seconds=0.2) as chat:
+        server.faults["onMessage"] = [Fault.IGNORED]
+        with pytest.raises(NoAnswer) as none:
+            await chat.say("hi")
+        await chat.say("hi", ref=none.value.ref)
+        refs = [frame["ref"] for frame in server.visitors[0].frames if frame["action"] == "onMessage"]
+        assert refs == [none.value.ref] * 2
+
+
+@asynchronous
+async def test_an_answer_that_comes_twice_does_no_harm() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        server.faults["onMessage"] = [Fault.REPEATED]
+        await chat.say("one")
+        await chat.say("two")
+        assert await take(chat, 2) == ["one", "two"]
+
+
+@asynchronous
+async def test_a_request_on_a_connection_that_has_just_ended_is_made_on_the_next() -> None:
+    outbox = Outbox(answer_seconds=10)
+    async with ChatServer() as server:
+        async with connect(server.url, subprotocols=[SUBPROTOCOL]) as ended:
+            pass
+        await outbox.opened(ended)
+        asking = asyncio.create_task(outbox.request("ping", {}))
+        async with connect(server.url, subprotocols=[SUBPROTOCOL]) as next_one:
+            outbox.lost(resend=True)
+            await outbox.opened(next_one)
+            pong = decode(await next_one.recv())
+            assert isinstance(pong, Pong)
+            outbox.answered(pong)
+            assert await asking == pong
+
+
+@asynchronous
+async def test_a_ref_is_used_for_one_request_at_a_time() -> None:
+    async with ChatServer() as server, client(server, answer_seconds=0.2) as chat:
+        server.faults["onMessage"] = [Fault.IGNORED]
+        first = asyncio.create_task(chat.say("hi", ref="r1"))
+        await server.until(1, "onMessage")
+        with pytest.raises(ValueError, match="'r1' is under way"):
+            await chat.say("hello", ref="r1")
+        with pytest.raises(NoAnswer):
+            await first
+
+
+@asynchronous
+async def test_each_request_has_its_answer() -> None:
+    async with ChatServer() as server, client(server, name=None) as chat:
+        await server.publish("one")
+        named, there, rooms, stored, typing, pong, joined = await asyncio.gather(
+            chat.set_name("carl"),
+            chat.who(),
+            chat.rooms(),
+            chat.history(after=0, limit=1),
+            chat.typing(typing=False),
+            chat.ping(),
+            chat.join("cats"),
+        )
+        assert (named.name, chat.name) == ("carl", "carl")
+        assert there.members == {"ann": 1}
+        assert rooms.rooms == {"lobby": 1}
+        assert [message.message for message in stored.messages] == ["one"]
+        assert (typing.room, joined.room, (await chat.leave("cats")).room) == ("lobby", "cats", "cats")
+        assert pong.ref
+        assert server.visitors[0].asked("typingIndicator") == [{"room": "lobby", "typing": False}]
+        server.visitors[0].cut()
+        assert (await server.visitor(2)).name == "carl"
+
+
+@asynchronous
+async def test_a_peer_that_has_died_is_noticed() -> None:
+    sleep = Sleeps()
+    async with ChatServer() as server, client(server, answer_seconds=0.2, sleep=sleep) as chat:
+        [first] = server.visitors
+        first.socket.transport.pause_reading()
+        sleep.end_interval()
+        second = await server.visitor(2)
+        await server.publish("one")
+        assert await take(chat, 1) == ["one"]
+        assert second.asked("ping") == []
+        # The server can only now notice that its peer has left.
+        first.socket.transport.resume_reading()
+
+
+@asynchronous
+async def test_a_goodbye_says_when_to_come_again() -> None:
+    sleep = Sleeps()
+    async with ChatServer() as server, client(server, sleep=sleep) as chat:
+        await server.visitors[0].tell(Goodbye(code="restart", reason="Back soon", retry_after=7))
+        await server.visitor(2)
+        assert sleep.short == [7.25]
+        await server.publish("one")
+        assert await take(chat, 2) == ["goodbye restart", "one"]
+
+
+@asynchronous
+async def test_a_final_goodbye_ends_it() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        await server.visitors[0].tell(Goodbye(code="token_expired", reason="Bye", retry_after=None))
+        assert [short(event) async for event in chat] == ["goodbye token_expired"]
+        assert [event async for event in chat] == []
+        with pytest.raises(Closed):
+            await chat.say("hi")
+        assert len(server.visitors) == 1
+
+
+@asynchronous
+async def test_a_final_goodbye_before_the_beginning_ends_the_entering() -> None:
+    async with ChatServer() as server:
+        server.faults["history"] = [Fault.IGNORED]
+        entering = asyncio.create_task(client(server).__aenter__())
+        visitor = await server.visitor(1)
+        await visitor.tell(Goodbye(code="token_expired", reason="Bye", retry_after=None))
+        with pytest.raises(Closed):
+            await entering
+
+
+@asynchronous
+async def test_other_events_come_as_they_are() -> None:
+    events: list[Event] = [
+        Presence(room="lobby", name="ann", event="join"),
+        Error(code="unavailable", message="try again"),
+    ]
+    async with ChatServer() as server, client(server) as chat:
+        for event in events:
+            await server.visitors[0].tell(event)
+        assert [await anext(chat), await anext(chat)] == events
+
+
+@asynchronous
+async def test_events_of_later_servers_are_ignored() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        for frame in ('{"type": "reaction", "seq": 1}', '{"message": "Internal server error"}'):
+            await server.visitors[0].socket.send(frame)
+        await server.publish("one")
+        assert await take(chat, 1) == ["one"]
+
+
+@asynchronous
+async def test_an_event_that_is_not_what_its_type_promises_is_no_secret() -> None:
+    async with ChatServer() as server:
+        chat = await client(server).__aenter__()
+        await server.visitors[0].socket.send('{"type": "message"}')
+        with pytest.raises(ExceptionGroup) as failed:
+            await anext(chat)
+        assert failed.group_contains(msgspec.ValidationError)
+
+
+@asynchronous
+async def test_requests_need_an_open_client() -> None:
+    async with ChatServer() as server:
+        chat = client(server)
+        with pytest.raises(Closed):
+            await chat.ping()
+        async with chat:
+            await chat.ping()
+        with pytest.raises(Closed):
+            await chat.ping()
+        assert [event async for event in chat] == []
+
+
+@asynchronous
+async def test_closing_ends_requests_and_iteration() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        server.faults["onMessage"] = [Fault.IGNORED]
+        saying = asyncio.create_task(chat.say("hi"))
+        await server.until(1, "onMessage")
+        await chat.close()
+        with pytest.raises(Closed):
+            await saying
+        assert [event async for event in chat] == []

@@ -1,0 +1,247 @@
+"""A chat for clients to be tested with: the wire over real sockets, in memory, with faults to order.
+
+It is no model of the real one. It has what a client can meet and the local stack does not show: lost
+messages, lost replies, refused handshakes, silence.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from contextlib import suppress
+from enum import Enum
+from types import TracebackType
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from chalicelib.actions.table import ACTIONS
+from chalicelib.errors import ChatError, NotInRoom
+from chalicelib.wire import requests
+from chalicelib.wire.events import (
+    Ack,
+    Error,
+    Event,
+    Form,
+    Joined,
+    Left,
+    Message,
+    Named,
+    Pong,
+    RoomList,
+    StoredMessages,
+    WhoIsThere,
+    render,
+)
+from chalicelib.wire.requests import parse_frame, parse_request
+
+
+class Fault(Enum):
+    """What becomes of a request."""
+
+    UNSEEN = "the connection breaks before it is served"
+    UNANSWERED = "the connection breaks before it is answered"
+    IGNORED = "nothing happens"
+    UNAVAILABLE = "it is answered with an error"
+    REPEATED = "it is answered twice"
+    OVERTAKEN = "a message to its room comes before the answer"
+
+
+class Visitor:
+    """A connection, as the server has it.
+
+    Attributes:
+        socket: Its socket.
+        name: The name in its URL.
+        rooms: The rooms that it is in.
+        frames: What it has sent, in order.
+    """
+
+    def __init__(self, socket: ServerConnection) -> None:
+        assert socket.request
+        query = parse_qs(urlsplit(socket.request.path).query)
+        self.socket = socket
+        self.name = query.get("name", [None])[0]
+        self.rooms = query.get("room", ["lobby"])
+        self.frames: list[dict[str, object]] = []
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of its handshake."""
+        assert self.socket.request
+        return self.socket.request.headers
+
+    def asked(self, action: str) -> list[dict[str, object]]:
+        """The requests for an action, without ``action`` and ``ref``."""
+        return [
+            {name: value for name, value in frame.items() if name not in ("action", "ref")}
+            for frame in self.frames
+            if frame["action"] == action
+        ]
+
+    async def tell(self, event: Event) -> None:
+        """Send an event; not to one who is gone."""
+        with suppress(ConnectionClosed):
+            await self.socket.send(render(event, Form.JSON) or "")
+
+    def cut(self) -> None:
+        """Break the connection, without a close frame."""
+        self.socket.transport.abort()
+
+
+class ChatServer:
+    """The server; an async context manager.
+
+    Attributes:
+        url: Where it is.
+        visitors: All connections that there were.
+        logs: The messages of each room.
+        epoch: The numbering of all rooms.
+        expired: Numbers up to this one are not in the history any more.
+        statuses: How the next handshakes are refused.
+        faults: What becomes of the next requests for an action.
+    """
+
+    def __init__(self) -> None:
+        self.visitors: list[Visitor] = []
+        self.logs: defaultdict[str, list[Message]] = defaultdict(list)
+        self.epoch = "e"
+        self.expired = 0
+        self.statuses: list[int] = []
+        self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
+        self._acks: dict[tuple[str | None, str], Ack] = {}
+        self._changed = asyncio.Condition()
+
+    async def __aenter__(self) -> "ChatServer":
+        self._serving = serve(
+            self._receive,
+            "127.0.0.1",
+            0,
+            subprotocols=[Subprotocol("chat.v1")],
+            process_request=self._greet,
+            close_timeout=1,
+        )
+        server = await self._serving.__aenter__()
+        self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self._serving.__aexit__(kind, error, at)
+
+    async def visitor(self, number: int) -> Visitor:
+        """Wait for the connection of this number, from 1 on, and its first question for history."""
+        return await self.until(number, "history")
+
+    async def until(self, number: int, action: str, times: int = 1) -> Visitor:
+        """Wait until the connection of this number has asked for an action so many times."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: len(self.visitors) >= number and len(self.visitors[number - 1].asked(action)) >= times
+            )
+        return self.visitors[number - 1]
+
+    async def publish(self, text: str, room: str = "lobby", *, lost: bool = False) -> Message:
+        """Store a message, and send it unless it is to be lost on the way."""
+        log = self.logs[room]
+        seq = len(log) + 1
+        message = Message(
+            room=room, seq=seq, epoch=self.epoch, id=f"{room}{seq}", sender="ann", message=text, sent_at=seq
+        )
+        log.append(message)
+        for visitor in self.visitors:
+            if room in visitor.rooms and not lost:
+                await visitor.tell(message)
+        return message
+
+    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        return connection.respond(self.statuses.pop(0), "no") if self.statuses else None
+
+    async def _receive(self, socket: ServerConnection) -> None:
+        visitor = Visitor(socket)
+        self.visitors.append(visitor)
+        with suppress(ConnectionClosed):
+            async for frame in socket:
+                fields = json.loads(frame)
+                await self._serve(visitor, str(frame))
+                async with self._changed:
+                    visitor.frames.append(fields)
+                    self._changed.notify_all()
+
+    async def _serve(self, visitor: Visitor, body: str) -> None:
+        frame = parse_frame(body)
+        action, ref = frame.pop("action"), frame["ref"]
+        fault = self.faults[action].pop(0) if self.faults[action] else None
+        if fault is Fault.UNSEEN:
+            visitor.cut()
+        if fault in (Fault.UNSEEN, Fault.IGNORED):
+            return
+        try:
+            reply = await self._do(parse_request(action, frame, ACTIONS[action].request), visitor)
+        except ChatError as error:
+            reply = Error(code=error.code, message=str(error), action=action, ref=ref)
+        if fault is Fault.UNAVAILABLE:
+            reply = Error(code="unavailable", message="try again", action=action, ref=ref)
+        if fault is Fault.UNANSWERED:
+            visitor.cut()
+        if fault is Fault.OVERTAKEN:
+            await self.publish("overtaking", str(frame["room"]))
+        for _ in range(2 if fault is Fault.REPEATED else 1):
+            await visitor.tell(reply)
+
+    async def _do(self, request: requests.Request, visitor: Visitor) -> Event:
+        match request:
+            case requests.OnMessage(message=text, room=room, ref=ref):
+                return await self._say(visitor, text, room, ref or "")
+            case requests.History(room=room, after=after, limit=limit, epoch=epoch, ref=ref):
+                return self._history(room, after, limit, epoch, ref)
+            case requests.JoinRoom(room=room, ref=ref):
+                visitor.rooms.append(room)
+                seq = len(self.logs[room])
+                return Joined(room=room, seq=seq, epoch=self.epoch, members={}, count=1, ref=ref)
+            case requests.LeaveRoom(room=room, ref=ref):
+                visitor.rooms.remove(room)
+                return Left(room=room, ref=ref)
+            case requests.TypingIndicator(room=room, ref=ref):
+                return Ack(room=room, ref=ref)
+            case requests.Who(room=room, ref=ref):
+                return WhoIsThere(room=room, members={"ann": 1}, nameless=0, count=1, ref=ref)
+            case requests.ListRooms(ref=ref):
+                return RoomList(rooms={"lobby": 1}, ref=ref)
+            case requests.SetName(name=name, ref=ref):
+                return Named(name=name, ref=ref)
+            case requests.Ping(ref=ref):
+                return Pong(ref=ref)
+        raise NotImplementedError(request)
+
+    async def _say(self, visitor: Visitor, text: str, room: str, ref: str) -> Ack:
+        if room not in visitor.rooms:
+            raise NotInRoom(room)
+        first = self._acks.get((visitor.name, ref))
+        if first is not None and visitor.name is not None:
+            return Ack(room=room, seq=first.seq, epoch=first.epoch, id=first.id, ref=ref, duplicate=True)
+        message = await self.publish(text, room)
+        ack = Ack(room=room, seq=message.seq, epoch=message.epoch, id=message.id, ref=ref)
+        self._acks[visitor.name, ref] = ack
+        return ack
+
+    def _history(
+        self, room: str, after: int | None, limit: int, epoch: str | None, ref: str | None
+    ) -> StoredMessages:
+        log = self.logs[room]
+        same = epoch in (None, self.epoch)
+        start = 0 if not same or after is None else after
+        rest = [message for message in log if message.seq > max(start, self.expired)]
+        return StoredMessages(
+            room=room,
+            seq=len(log),
+            epoch=self.epoch if log else None,
+            messages=rest[-limit:] if after is None else rest[:limit],
+            more=len(rest) > limit,
+            complete=same and (after or 0) >= self.expired,
+            ref=ref,
+        )
