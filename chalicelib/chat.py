@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger
 
 from .actions.call import Call, Services
 from .dispatcher import dispatch, refuse
-from .errors import BadRequest, ChatError, ServerError
+from .errors import BadRequest, ChatError, ServerError, TooLarge
 from .logs import Record, logged
 from .storage.connections import Connection
 from .storage.presence import Crossing
@@ -87,7 +87,11 @@ class Chat:
             if not registered and getattr(outcome.reply, "ref", None) is not None:
                 # Its form is not known, but a ref is of use in JSON alone.
                 call.caller = replace(stranger, form=Form.JSON)
-            call.tell_caller(outcome.reply)
+            try:
+                call.tell_caller(outcome.reply)
+            except TooLarge as error:
+                record.outcome, record.error = error.code, error
+                call.tell_caller(refuse(body, error, request_id).reply)
             if not registered and not isinstance(outcome.error, ServerError):
                 # Nothing reaches it any more; connecting again puts that right.
                 self.services.broadcaster.dismiss(call.caller, UNREGISTERED, deadline, record.delivery)

@@ -5,7 +5,10 @@ ChatError
 │   ├── BadJson           bad_json
 │   ├── BadRequest        bad_request      .field
 │   ├── UnknownAction     unknown_action
-│   └── NotInRoom         not_in_room
+│   ├── NotInRoom         not_in_room
+│   ├── NotFound          not_found
+│   ├── Forbidden         forbidden
+│   └── TooLarge          too_large
 └── ServerError           the client can only try again
     ├── Unavailable       unavailable
     │   ├── StorageUnavailable
@@ -74,6 +77,15 @@ class Forbidden(RequestError):
     """The connection may not have that."""
 
     code = "forbidden"
+
+
+class TooLarge(RequestError):
+    """What was asked for would not fit into one message of API Gateway's."""
+
+    code = "too_large"
+
+    def __init__(self, size: int, largest: int) -> None:
+        super().__init__(f"that would be {size:,} bytes; {largest:,} is the most")
 
 
 class ServerError(ChatError):

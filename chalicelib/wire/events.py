@@ -10,11 +10,14 @@ from typing import Literal
 
 import msgspec
 
+from ..errors import TooLarge
 from .fields import Field
 from .requests import LOBBY
 
-# API Gateway sends messages of up to 128 KB. What is left is for the rest of the event.
-LARGEST_LIST = 120 * 1024
+# API Gateway sends messages of up to 128 KB.
+LARGEST = 128 * 1024
+# What is left is for the rest of the event.
+LARGEST_LIST = LARGEST - 8 * 1024
 
 _LINE_BREAKS = re.compile(r"[\n\u2028\u2029]")
 
@@ -242,11 +245,19 @@ class Error(Event, frozen=True, tag="error"):
 
 
 def render(event: Event, form: Form) -> str | None:
-    """Render an event for the wire; None where this form says nothing."""
+    """Render an event for the wire; None where this form says nothing.
+
+    Raises:
+        TooLarge: It is more than API Gateway sends.
+    """
     if form is Form.JSON:
-        return _ENCODER.encode(event).decode()
-    # A message of two lines must not look like two messages.
-    return "\n".join(_LINE_BREAKS.sub(" ⏎ ", line) for line in event.lines()) or None
+        payload = _ENCODER.encode(event)
+    else:
+        # A message of two lines must not look like two messages.
+        payload = "\n".join(_LINE_BREAKS.sub(" ⏎ ", line) for line in event.lines()).encode()
+    if len(payload) > LARGEST:
+        raise TooLarge(len(payload), LARGEST)
+    return payload.decode() or None
 
 
 def _where(room: str) -> str:

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from chalicelib.errors import TooLarge
 from chalicelib.wire.events import (
     Ack,
     Error,
@@ -75,6 +76,14 @@ def stored(*messages: Message, room: str = "lobby") -> StoredMessages:
 )
 def test_the_text_form(event: Event, text: str | None) -> None:
     assert render(event, Form.TEXT) == text
+
+
+@pytest.mark.parametrize("form", Form)
+def test_what_api_gateway_would_not_send_is_too_large(form: Form) -> None:
+    empty = len((render(said(message=""), form) or "").encode())
+    assert render(said(message="x" * (128 * 1024 - empty)), form) is not None
+    with pytest.raises(TooLarge, match="131,073 bytes"):
+        render(said(message="x" * (128 * 1024 - empty + 1)), form)
 
 
 @pytest.mark.parametrize(
