@@ -2,6 +2,7 @@
 
 import re
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.functional.clients import ChatClient, People
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
+from tests.rig.crashes import Crash, Crashes
 from tests.rig.faults import counted
 
 DAY = 24 * 60 * 60
@@ -382,6 +384,48 @@ class TestNames:
         ann.disconnect()
         bob.disconnect()
         assert tables.registry() == []
+
+    @pytest.mark.parametrize("requests", range(12))
+    def test_a_crash_leaves_the_old_name_or_the_new_one(
+        self, people: People, tables: Tables, requests: int
+    ) -> None:
+        ann = people.speaking_json("ann", "lobby", "cats")
+        crashes = Crashes(tables.client)
+        crashes.after(requests)
+        with suppress(Crash):
+            ann.send({"action": "setName", "name": "anna"})
+        crashes.after(None)
+        [connection] = tables.items(tables.connections)
+        name = connection["name"]["S"]
+        assert connection["rooms"]["SS"] == sorted([f"@{name}", "cats", "lobby"])
+        memberships = [item for item in tables.items(tables.rooms) if "joinedAt" in item]
+        assert {item["name"]["S"] for item in memberships} == {name}
+        assert {item["roomId"]["S"] for item in memberships} == set(connection["rooms"]["SS"])
+
+    def test_taking_a_name_while_joining(self, people: People, tables: Tables) -> None:
+        for attempt in range(10):
+            ann = people.speaking_json("ann")
+            together = threading.Barrier(2)
+
+            def send(
+                frame: dict[str, str], ann: ChatClient = ann, together: threading.Barrier = together
+            ) -> None:
+                together.wait()
+                ann.send(frame)
+
+            frames = [{"action": "setName", "name": f"ann{attempt}"}, {"action": "joinRoom", "room": "cats"}]
+            threads = [threading.Thread(target=send, args=[frame]) for frame in frames]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            rows = tables.items(tables.rooms)
+            mine = [row for row in rows if row["connectionid"] == {"S": ann.id}]
+            [connection] = [
+                row for row in tables.items(tables.connections) if row["connectionid"] == {"S": ann.id}
+            ]
+            assert {row["roomId"]["S"] for row in mine} == set(connection["rooms"]["SS"])
+            assert {row["name"]["S"] for row in mine} == {connection["name"]["S"]}
 
     def test_the_same_name_again(self, people: People, tables: Tables) -> None:
         ann, bob = people.speaking_json("ann"), people.speaking_json("bob")
