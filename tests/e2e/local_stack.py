@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.e2e.project import Project
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 # Whoever runs the tests: none of it may be used, or nothing here would work.
 SOMEBODY = {

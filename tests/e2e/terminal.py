@@ -7,7 +7,7 @@ import subprocess
 import termios
 from types import TracebackType
 
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 CTRL_C = "\x03"
 

@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection
 from websockets.typing import Subprotocol
 
 from tests.e2e.local_stack import LocalStack
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 ALICE = "?name=alice"
 

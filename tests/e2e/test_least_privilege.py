@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from infra.stage import Stage
 from tests.e2e.local_stack import LocalStack
 from tests.e2e.project import ROOT, Project
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 STAGES = ("local", "dev", "prod")
 GHOST = "ghost0000000000="

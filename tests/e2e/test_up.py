@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.local_stack import LocalStack
 from tests.e2e.project import Project
-from tests.e2e.waiting import eventually
+from tests.waiting import eventually
 
 PING = '{"action": "ping"}'
 PONG = 'return ["pong"]'

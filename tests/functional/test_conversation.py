@@ -1,7 +1,6 @@
 """Whole conversations through the decorated handlers, in Chalice's test client."""
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
 from tests.unit.test_dispatcher import FRAMES
 from tests.unit.test_requests import NO_OBJECT, NOT_JSON
+from tests.waiting import eventually
 
 OK = {"statusCode": 200}
 
@@ -300,8 +300,7 @@ def test_one_that_hangs_does_not_hold_up_the_others(people: People, callbacks: C
     callbacks.hanging.add(stuck.id)
     speaking = threading.Thread(target=ann.say, args=["one"])
     speaking.start()
-    while not (ann.lines and bob.lines):
-        time.sleep(0.01)
+    assert eventually(lambda: ann.lines and bob.lines)
     assert speaking.is_alive()
     callbacks.released.set()
     speaking.join()
@@ -312,8 +311,7 @@ def test_posts_are_sent_at_once_but_not_without_bound(people: People, callbacks:
     callbacks.hanging = {client.id for client in clients}
     speaking = threading.Thread(target=clients[0].say, args=["one"])
     speaking.start()
-    while callbacks.under_way < 32:
-        time.sleep(0.01)
+    assert eventually(lambda: callbacks.under_way == 32)
     callbacks.released.set()
     speaking.join()
     assert callbacks.most_under_way == 32

@@ -14,6 +14,7 @@ from chalicelib.storage.messages import Draft, Messages, Receipt
 from chalicelib.storage.rooms import Rooms
 from chalicelib.wire.events import Form
 from tests.functional.tables import Tables
+from tests.rig.faults import LostAnswer
 
 T = TypeVar("T")
 
@@ -117,6 +118,10 @@ def test_who_reads_while_others_speak_misses_nothing(messages: Messages) -> None
     assert reading.result() == sorted(receipt.seq for receipt in receipts)
 
 
+# For what happens at once where all is well, in s.
+WAIT = 10.0
+
+
 class Held:
     """Holds back the first request of an operation until it is released.
 
@@ -134,7 +139,7 @@ class Held:
     def _hold(self, **_: Any) -> None:
         if not self.reached.is_set():
             self.reached.set()
-            self._release.wait()
+            assert self._release.wait(WAIT)
 
     def release(self) -> None:
         """Let it through."""
@@ -149,7 +154,7 @@ def test_a_number_that_a_reader_has_passed_is_not_used(
     held = Held(tables.client, "TransactWriteItems" if ref else "PutItem")
     with ThreadPoolExecutor() as pool:
         slow = pool.submit(messages.append, draft("slow", ref))
-        held.reached.wait()
+        assert held.reached.wait(WAIT)
         quick = messages.append(draft("quick"))
         seen = messages.page("lobby", 10, after=1)
         assert ([stored.seq for stored in seen.messages], quick.seq) == ([3], 3)
@@ -164,12 +169,12 @@ def test_a_message_that_is_written_while_a_reader_looks_is_given(messages: Messa
     slow_put = Held(tables.client, "PutItem")
     with ThreadPoolExecutor() as pool:
         slow = pool.submit(messages.append, draft("slow"))
-        slow_put.reached.wait()
+        assert slow_put.reached.wait(WAIT)
         messages.append(draft("quick"))
         # The reader finds 2 missing, and is about to seal it.
         seal = Held(tables.client, "PutItem")
         reading = pool.submit(messages.page, "lobby", 10, after=1)
-        seal.reached.wait()
+        assert seal.reached.wait(WAIT)
         slow_put.release()
         assert slow.result().seq == 2
         seal.release()
@@ -177,13 +182,8 @@ def test_a_message_that_is_written_while_a_reader_looks_is_given(messages: Messa
 
 
 def test_a_message_whose_answer_was_lost_is_stored_once(messages: Messages, tables: Tables) -> None:
-    lost = iter([True])
-
-    def lose(response_dict: dict[str, Any], **_: Any) -> None:
-        if next(lost, False):
-            response_dict["status_code"] = 500
-
-    tables.client.meta.events.register("before-parse.dynamodb.PutItem", lose)
+    lost = LostAnswer(tables.client, "PutItem")
     receipt = messages.append(draft("hi"))
+    assert lost.requests == 2
     assert receipt.seq == 1
     assert [stored.id for stored in messages.page("lobby", 10, after=0).messages] == [receipt.id]

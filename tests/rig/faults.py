@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.awsrequest import AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ConnectionClosedError
+from botocore.httpsession import URLLib3Session
 
 
 class Faults:
@@ -36,6 +38,29 @@ class Faults:
         status = 400 if "Error" in answer else 200
         answer.setdefault("ResponseMetadata", {"HTTPStatusCode": status})
         return AWSResponse("", status, {}, None), answer
+
+
+class LostAnswer:
+    """Lets the first request of an operation through, and loses the answer to it.
+
+    Args:
+        client: boto3's client, which tries again.
+        operation: Such as ``"PutItem"``.
+
+    Attributes:
+        requests: How many there were.
+    """
+
+    def __init__(self, client: Any, operation: str) -> None:
+        self.requests = 0
+        service = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register(f"before-send.{service}.{operation}", self._send)
+
+    def _send(self, request: AWSPreparedRequest, **_: Any) -> None:
+        self.requests += 1
+        if self.requests == 1:
+            URLLib3Session().send(request)
+            raise ConnectionClosedError(endpoint_url=request.url)
 
 
 @contextmanager
