@@ -11,12 +11,14 @@ reference is accepted once.
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import StorageUnavailable
 from .faults import CONDITION_FAILED, TRIES, transact, translated
+from .pages import live_pages
 
 DAY = 24 * 60 * 60
 # How long a reference is remembered where messages are not stored.
@@ -235,17 +237,14 @@ class Messages:
 
     def _put_message(self, draft: Draft, receipt: Receipt) -> dict[str, Any]:
         item = {
-            **_key(draft.room, _entry(receipt.seq)),
-            "seq": {"N": str(receipt.seq)},
-            "epoch": {"S": receipt.epoch},
+            **self._number(draft.room, receipt.epoch, receipt.seq),
             "id": {"S": receipt.id},
             "message": {"S": draft.text},
             "sentAt": {"N": str(draft.sent_at)},
-            "expiresAt": {"N": str(int(self._clock()) + self._kept)},
         }
         if draft.sender is not None:
             item["from"] = {"S": draft.sender}
-        return self._put_new(item)
+        return self._put_number(item)
 
     def _put_ref(self, draft: Draft, receipt: Receipt) -> dict[str, Any]:
         kept = self._kept or REF_DAYS_WITHOUT_HISTORY * DAY
@@ -256,37 +255,41 @@ class Messages:
             "id": {"S": receipt.id},
             "expiresAt": {"N": str(int(self._clock()) + kept)},
         }
-        put = self._put_new(item)
-        # A reference is of its user's, whatever log the room had when it was used.
-        put["Put"]["ConditionExpression"] = "attribute_not_exists(entry) OR expiresAt <= :now"
-        del put["Put"]["ExpressionAttributeValues"][":epoch"]
-        return put
+        # It is its user's, whatever log the room had when it was used.
+        return self._put_new(item)
 
-    def _put_new(self, item: dict[str, Any]) -> dict[str, Any]:
-        """Put an item where there is none of this log; one that is there comes back in the refusal."""
+    def _put_number(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Use a number, unless this log has used it: another log's does not count."""
+        return self._put_new(item, " OR epoch <> :epoch", {":epoch": item["epoch"]})
+
+    def _put_new(
+        self, item: dict[str, Any], unless: str = "", values: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any]:
+        """Put an item where there is none; one that is there comes back in the refusal."""
         return {
             "Put": {
                 "TableName": self._table,
                 "Item": item,
-                "ConditionExpression": "attribute_not_exists(entry) OR expiresAt <= :now OR epoch <> :epoch",
-                "ExpressionAttributeValues": {
-                    ":now": {"N": str(int(self._clock()))},
-                    ":epoch": item["epoch"],
-                },
+                "ConditionExpression": f"attribute_not_exists(entry) OR expiresAt <= :now{unless}",
+                "ExpressionAttributeValues": {":now": {"N": str(int(self._clock()))}, **values},
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }
 
     def _seal(self, room: str, epoch: str, seq: int) -> dict[str, Any]:
         """See to it that a number will not be used any more; the message where it has been already."""
-        item = {
+        item = self._number(room, epoch, seq)
+        there = self._put(self._put_number(item))
+        return there[0]["Item"] if there else item
+
+    def _number(self, room: str, epoch: str, seq: int) -> dict[str, Any]:
+        """The item of a number: sealed as it is, and a message with more in it."""
+        return {
             **_key(room, _entry(seq)),
             "seq": {"N": str(seq)},
             "epoch": {"S": epoch},
             "expiresAt": {"N": str(int(self._clock()) + self._kept)},
         }
-        there = self._put(self._put_new(item))
-        return there[0]["Item"] if there else item
 
     def _read(
         self, room: str, epoch: str, wanted: int, after: int | None, before: int | None
@@ -305,27 +308,21 @@ class Messages:
 
     def _items(self, room: str, epoch: str, low: int, high: int, forward: bool) -> Iterator[dict[str, Any]]:
         """Read the messages and sealed numbers of a log that have not expired."""
-        arguments = {
-            "TableName": self._table,
-            "KeyConditionExpression": "roomId = :room AND entry BETWEEN :low AND :high",
-            "ExpressionAttributeValues": {
+        pages = live_pages(
+            self._client.query,
+            self._clock,
+            TableName=self._table,
+            KeyConditionExpression="roomId = :room AND entry BETWEEN :low AND :high",
+            ExpressionAttributeValues={
                 ":room": {"S": room},
                 ":low": {"S": _entry(low)},
                 ":high": {"S": _entry(high)},
             },
-            "ScanIndexForward": forward,
-            "ConsistentRead": True,
-            "Limit": 128,
-        }
-        while True:
-            page = self._client.query(**arguments)
-            now = self._clock()
-            for item in page["Items"]:
-                if item["epoch"]["S"] == epoch and int(item["expiresAt"]["N"]) > now:
-                    yield item
-            if "LastEvaluatedKey" not in page:
-                return
-            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            ScanIndexForward=forward,
+            ConsistentRead=True,
+            Limit=128,
+        )
+        return (item for page in pages for item in page if item["epoch"]["S"] == epoch)
 
     def _from_the_start(
         self,

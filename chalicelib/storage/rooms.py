@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..wire.events import Form
-from .faults import translated
+from .pages import live_pages
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ class Rooms:
         self._limit = {} if page_size is None else {"Limit": page_size}
 
     def pages(self, room: str) -> Iterator[list[Member]]:
-        """Read the members of a room, a page at a time, as they are at the time of reading.
-
-        Members that have expired are left out: DynamoDB deletes them days later.
+        """Read the members of a room that have not expired, a page at a time, as they are then.
 
         Raises:
             StorageUnavailable: A page could not be read.
@@ -80,15 +78,7 @@ class Rooms:
         return Counter(room for room in ids if room[0] not in "@#")
 
     def _pages(self, read: Callable[..., Any], **arguments: Any) -> Iterator[list[dict[str, Any]]]:
-        arguments |= {"TableName": self._table, **self._limit}
-        while True:
-            with translated():
-                page = read(**arguments)
-            now = self._clock()
-            yield [item for item in page["Items"] if int(item["expiresAt"]["N"]) > now]
-            if "LastEvaluatedKey" not in page:
-                return
-            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return live_pages(read, self._clock, TableName=self._table, **self._limit, **arguments)
 
 
 def to_member(item: dict[str, Any]) -> Member:
