@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache, partial
 
 from .errors import StorageUnavailable
 from .gateway.websocket_api import ManyWebsocketAPI, SendResult
@@ -96,7 +97,8 @@ class Broadcaster:
     def send(self, to: Connection, event: Event, deadline: float, delivery: Delivery) -> None:
         """Send an event to one connection, as ``publish`` does to many."""
         member = Member(to.id, to.name, to.form, to.connected_at, to.expires_at)
-        self.announce(self._send_many([member], event, deadline, delivery, room=None), deadline, delivery)
+        rendered = partial(render, event)
+        self.announce(self._send_many([member], rendered, deadline, delivery, room=None), deadline, delivery)
 
     def dismiss(self, connection: Connection, goodbye: Goodbye, deadline: float, delivery: Delivery) -> None:
         """Say why, and close a connection."""
@@ -107,21 +109,27 @@ class Broadcaster:
         self, room: str, event: Event, deadline: float, delivery: Delivery, but: str | None
     ) -> list[Crossing]:
         """Send, prune, and return the crossings that this brought about."""
+        rendered = cache(partial(render, event))
         return [
             crossing
             for page in self._rooms.pages(room)
             for crossing in self._send_many(
-                [member for member in page if member.id != but], event, deadline, delivery, room
+                [member for member in page if member.id != but], rendered, deadline, delivery, room
             )
         ]
 
     def _send_many(
-        self, members: list[Member], event: Event, deadline: float, delivery: Delivery, room: str | None
+        self,
+        members: list[Member],
+        rendered: Callable[[Form], str | None],
+        deadline: float,
+        delivery: Delivery,
+        room: str | None,
     ) -> list[Crossing]:
         crossings: list[Crossing] = []
         for form in Form:
             receivers = {member.id: member for member in members if member.form is form}
-            payload = render(event, form) if receivers else None
+            payload = rendered(form) if receivers else None
             if payload is None:
                 continue
             result = self._api.send_many(list(receivers), payload, deadline)
