@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -130,7 +131,7 @@ def parse_request(action: str, fields: Mapping[str, Any], kind: type[R]) -> R:
     Raises:
         BadRequest: A field is missing, unknown, or breaks its rule.
     """
-    known = {field.name: field for field in msgspec.structs.fields(kind)}
+    known = _fields(kind)
     for name in fields:
         if name not in known:
             raise BadRequest(shown(name), f"is not a field of {action}")
@@ -150,6 +151,11 @@ def parse_request(action: str, fields: Mapping[str, Any], kind: type[R]) -> R:
 def shown(name: str) -> str:
     """Quote what a client made up, so that it is fit for an error line: printable and short."""
     return ascii(name if len(name) <= 40 else name[:40] + "...")
+
+
+@cache
+def _fields(kind: type[Request]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(kind)}
 
 
 def _parse_field(kind: type[Field], value: object) -> Field:
