@@ -60,7 +60,7 @@ class Chat:
                 connection = self._arriving(event, Form.JSON if SUBPROTOCOL in protocols else Form.TEXT)
                 crossings = self.services.connections.add(connection)
             except ChatError as error:
-                record.outcome, record.error = error.code, error
+                record.fail(error)
                 return {"statusCode": 400 if isinstance(error, BadRequest) else 503, "body": str(error)}
             self._announce(crossings, deadline, record, but=connection.id)
             # A browser closes a socket whose subprotocol is not confirmed.
@@ -74,7 +74,7 @@ class Chat:
             request_id = event["requestContext"].get("requestId", "")
             body = event.get("body") or ""
             # Stands for a connection that is not registered: it is in no room.
-            stranger = self._connection(event, None, frozenset(), Form.TEXT)
+            stranger = self._connection(event, frozenset(), Form.TEXT)
             call = Call(stranger, self.services, int(self.clock() * 1000), deadline, record.delivery)
             try:
                 call.caller = self.services.connections.get(stranger.id) or stranger
@@ -90,7 +90,7 @@ class Chat:
             try:
                 call.tell_caller(outcome.reply)
             except TooLarge as error:
-                record.outcome, record.error = error.code, error
+                record.fail(error)
                 call.tell_caller(refuse(body, error, request_id).reply)
             if not registered and not isinstance(outcome.error, ServerError):
                 # Nothing reaches it any more; connecting again puts that right.
@@ -104,7 +104,7 @@ class Chat:
             try:
                 crossings = self.services.connections.remove(event["requestContext"]["connectionId"])
             except ChatError as error:
-                record.outcome, record.error = error.code, error
+                record.fail(error)
             else:
                 self._announce(crossings or [], deadline, record)
             return {"statusCode": 200}
@@ -116,7 +116,7 @@ class Chat:
         try:
             self.services.broadcaster.announce(crossings, deadline, record.delivery, but=but)
         except ChatError as error:
-            record.outcome, record.error = error.code, error
+            record.fail(error)
 
     def _logged(self, route: str, event: Mapping[str, Any]) -> AbstractContextManager[Record]:
         context = event["requestContext"]
@@ -131,16 +131,15 @@ class Chat:
             raise BadRequest("name", "must be given once")
         if len(rooms) > self.services.settings.max_rooms:
             raise BadRequest("room", f"must be given {self.services.settings.max_rooms} times at most")
-        nameless = self._connection(event, None, rooms, form)
+        nameless = self._connection(event, rooms, form)
         return nameless.named(names[0]) if names else nameless
 
-    def _connection(
-        self, event: Mapping[str, Any], name: str | None, rooms: frozenset[str], form: Form
-    ) -> Connection:
+    def _connection(self, event: Mapping[str, Any], rooms: frozenset[str], form: Form) -> Connection:
+        """A nameless connection that begins now."""
         now = self.clock()
         return Connection(
             id=event["requestContext"]["connectionId"],
-            name=name,
+            name=None,
             form=form,
             rooms=rooms,
             connected_at=int(now * 1000),

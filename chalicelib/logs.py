@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .broadcaster import Delivery
-from .errors import RequestError
+from .errors import ChatError, RequestError
 
 
 def make_logger(service: str = "chat", stream: TextIO | None = None) -> Logger:
@@ -42,6 +42,10 @@ class Record:
     action: str | None = None
     error: Exception | None = None
     delivery: Delivery = field(default_factory=Delivery)
+
+    def fail(self, error: ChatError) -> None:
+        """Note that this is how it ended."""
+        self.outcome, self.error = error.code, error
 
 
 @contextmanager
