@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -81,8 +82,9 @@ class Broadcaster:
 
         Raises:
             StorageUnavailable: The members could not be read. Those read before have the event.
+            TooLarge: The event is more than API Gateway sends.
         """
-        self.announce(self._publish(room, event, deadline, delivery, but), deadline, delivery)
+        self._tell_of_pruned(self._publish(room, event, deadline, delivery, but), deadline, delivery)
 
     def announce(
         self, crossings: Iterable[Crossing], deadline: float, delivery: Delivery, *, but: str | None = None
@@ -95,15 +97,25 @@ class Broadcaster:
             waiting += self._publish(crossing.room, event, deadline, delivery, but)
 
     def send(self, to: Connection, event: Event, deadline: float, delivery: Delivery) -> None:
-        """Send an event to one connection, as ``publish`` does to many."""
+        """Send an event to one connection, as ``publish`` does to many.
+
+        Raises:
+            TooLarge: The event is more than API Gateway sends.
+        """
         member = Member(to.id, to.name, to.form, to.connected_at, to.expires_at)
         rendered = partial(render, event)
-        self.announce(self._send_many([member], rendered, deadline, delivery, room=None), deadline, delivery)
+        crossings = self._send_many([member], rendered, deadline, delivery, room=None)
+        self._tell_of_pruned(crossings, deadline, delivery)
 
     def dismiss(self, connection: Connection, goodbye: Goodbye, deadline: float, delivery: Delivery) -> None:
         """Say why, and close a connection."""
         self.send(connection, goodbye, deadline, delivery)
         self._api.hang_up(connection.id)
+
+    def _tell_of_pruned(self, crossings: list[Crossing], deadline: float, delivery: Delivery) -> None:
+        # What was to be sent has been: that others cannot be told who is gone is no failure of it.
+        with suppress(StorageUnavailable):
+            self.announce(crossings, deadline, delivery)
 
     def _publish(
         self, room: str, event: Event, deadline: float, delivery: Delivery, but: str | None

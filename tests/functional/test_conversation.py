@@ -15,6 +15,7 @@ from tests.functional.log import Log
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
+from tests.rig.faults import Faults
 from tests.unit.test_dispatcher import FRAMES
 from tests.unit.test_requests import NO_OBJECT, NOT_JSON
 from tests.waiting import eventually
@@ -175,6 +176,21 @@ def test_an_unregistered_connection_is_answered_and_dismissed(people: People, ca
     assert stranger.lines == ["Error: you are not in lobby", goodbye]
     assert callbacks.closed == [stranger.id]
     assert bob.lines == []
+
+
+@pytest.mark.parametrize("frame", ["nonsense", {"action": "onMessage", "message": "one"}])
+def test_a_sender_who_is_gone_while_the_others_cannot_be_told(
+    people: People, callbacks: Callbacks, tables: Tables, clock: Clock, frame: Any
+) -> None:
+    ann, bob = people.connected(name="ann"), people.connected()
+    callbacks.answers[ann.id] = [410]
+    clock.now += 31
+    reads = [None] if frame != "nonsense" else []
+    # The members are read for the message, and then not for who has gone.
+    Faults(tables.client, "Query", [*reads, {"Error": {"Code": "ValidationException", "Message": "no"}}])
+    assert ann.send(frame) == OK
+    assert not [row for row in tables.registry() if ann.id in row]
+    assert bob.lines == (["ann: one"] if reads else [])
 
 
 class TestTooLarge:
