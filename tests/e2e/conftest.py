@@ -1,7 +1,6 @@
 """The whole stack: ``make up`` and ``make deploy``, on a copy of the project."""
 
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -9,18 +8,7 @@ import pytest
 
 from tests.e2e.local_stack import LocalStack
 from tests.e2e.project import Project
-from tests.e2e.tools import missing
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
-
-    return find
+from tests.tools import free_port, missing
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +20,14 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Projec
 
 
 @pytest.fixture(scope="session")
-def stack(new_project: Callable[[], Project], free_port: Callable[[], int]) -> Iterator[LocalStack]:
+def stack(new_project: Callable[[], Project]) -> Iterator[LocalStack]:
     """The stack that all tests share that only talk to it."""
     with LocalStack(new_project(), free_port()) as stack:
         yield stack
 
 
 @pytest.fixture
-def own_stack(new_project: Callable[[], Project], free_port: Callable[[], int]) -> Iterator[LocalStack]:
+def own_stack(new_project: Callable[[], Project]) -> Iterator[LocalStack]:
     """A stack for one test, which may change and end it."""
     with ExitStack() as ending:
         yield ending.enter_context(LocalStack(new_project(), free_port()))

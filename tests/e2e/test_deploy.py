@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from local.account import environment
 from local.emulator import Emulator
 from tests.e2e.project import Project
-from tests.e2e.tools import missing
+from tests.tools import free_port, missing
 
 DEPLOYED = re.compile(r"wss://(\w+)\.execute-api\.us-east-1\.amazonaws\.com/(\w+)/")
 TABLES = {"Chat", "ChatRooms", "ChatMessages"}
@@ -95,9 +95,7 @@ def waiters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def account(
-    new_project: Callable[[], Project], free_port: Callable[[], int], waiters: Path, tmp_path: Path
-) -> Iterator[Account]:
+def account(new_project: Callable[[], Project], waiters: Path, tmp_path: Path) -> Iterator[Account]:
     if sys.platform != "linux":
         missing("the emulator runs Lambda's Linux packages here: on Linux alone")
     project = new_project()

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from infra.stage import Stage
 from tests.e2e.local_stack import LocalStack
 from tests.e2e.project import ROOT, Project
+from tests.tools import free_port
 from tests.waiting import eventually
 
 STAGES = ("local", "dev", "prod")
@@ -139,7 +140,7 @@ class Restricted:
 
 
 @pytest.fixture(scope="module")
-def restricted(new_project: Callable[[], Project], free_port: Callable[[], int]) -> Iterator[Restricted]:
+def restricted(new_project: Callable[[], Project]) -> Iterator[Restricted]:
     with LocalStack(new_project(), free_port()) as stack:
         yield Restricted(stack)
 

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.local_stack import LocalStack
 from tests.e2e.project import ROOT
 from tests.e2e.terminal import CTRL_C, Terminal
-from tests.e2e.tools import tool
+from tests.tools import tool
 from tests.waiting import eventually
 
 HELLO = '{"action": "onMessage", "message": "Hello everyone"}'

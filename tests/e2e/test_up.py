@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.local_stack import LocalStack
 from tests.e2e.project import Project
+from tests.tools import free_port
 from tests.waiting import eventually
 
 PING = '{"action": "ping"}'
@@ -125,7 +126,7 @@ def test_a_taken_port_is_told_with_one_that_is_free(
     assert project.files() == before
 
 
-def test_it_runs_once_in_a_folder(stack: LocalStack, free_port: Callable[[], int]) -> None:
+def test_it_runs_once_in_a_folder(stack: LocalStack) -> None:
     done = run_up(stack.project, free_port())
     assert done.returncode != 0
     assert "already running" in done.stderr
@@ -195,9 +196,7 @@ def test_it_ends_in_5_s_with_sockets_open_and_leaves_nothing(
     assert "Traceback" not in own_stack.output
 
 
-def test_killed_outright_it_takes_its_processes_along_and_starts_again(
-    own_stack: LocalStack, free_port: Callable[[], int]
-) -> None:
+def test_killed_outright_it_takes_its_processes_along_and_starts_again(own_stack: LocalStack) -> None:
     project = own_stack.project
     with own_stack.connect() as client:
         client.send(PING)

@@ -1,13 +1,11 @@
 """What happens at the same moment: real threads on the storage, and orders that threads rarely show."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from chalicelib.storage.connections import Connection, Connections
 from chalicelib.storage.messages import Draft, Messages, Receipt
@@ -19,12 +17,9 @@ from tests.rig.faults import LostAnswer
 T = TypeVar("T")
 
 
-@pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
-def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
-    url = request.getfixturevalue(request.param)
-    tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
-    yield tables
-    tables.delete()
+@pytest.fixture
+def tables(tables_anywhere: Tables) -> Tables:
+    return tables_anywhere
 
 
 @pytest.fixture

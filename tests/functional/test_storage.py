@@ -1,10 +1,9 @@
 """The contract of the storage layer, on every DynamoDB that there is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -29,11 +28,9 @@ ANN = Connection(
 BOB = replace(ANN, id="Bob00000000000A=", name=None, form=Form.JSON, rooms=frozenset({"lobby"}))
 
 
-@pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
-def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
-    tables = Tables(boto3.client("dynamodb", endpoint_url=request.getfixturevalue(request.param)))
-    yield tables
-    tables.delete()
+@pytest.fixture
+def tables(tables_anywhere: Tables) -> Tables:
+    return tables_anywhere
 
 
 @pytest.fixture

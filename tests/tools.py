@@ -1,6 +1,7 @@
-"""What the tests need besides Python; missing, it skips them, but never in CI."""
+"""What the tests need of this machine; missing, it skips them, but never in CI."""
 
 import os
+import socket
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,3 +20,11 @@ def missing(why: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(why)
     pytest.skip(why)
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
