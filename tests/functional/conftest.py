@@ -63,7 +63,7 @@ def callbacks(callbacks_server: Callbacks) -> Iterator[Callbacks]:
     """``@connections``, with nothing posted yet."""
     callbacks_server.reset()
     yield callbacks_server
-    callbacks_server.released.set()
+    callbacks_server.release()
 
 
 @pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
