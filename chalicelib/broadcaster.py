@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from .errors import StorageUnavailable
-from .gateway.websocket_api import ManyWebsocketAPI, SendResult
+from .gateway.sending import SendResult
+from .gateway.websocket_api import ManyWebsocketAPI
 from .storage.connections import Connection, Connections
 from .storage.presence import Crossing
 from .storage.rooms import Member, Rooms

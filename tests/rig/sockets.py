@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chalicelib.gateway.websocket_api import SendResult
+from chalicelib.gateway.sending import SendResult
 
 
 class Sockets:
