@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from chalicelib.chat import Chat
-from chalicelib.gateway.websocket_api import ManyWebsocketAPI, SendResult
+from chalicelib.gateway.sending import SendResult
+from chalicelib.gateway.websocket_api import ManyWebsocketAPI
 from tests.rig.crashes import Crash, Crashes
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -21,6 +22,7 @@ APP = Path(__file__).parents[2] / "app.py"
 SECONDS = 28.0
 
 Build = Callable[[ManyWebsocketAPI], Chat]
+StartMany = Callable[[Sequence[str], str, float], "Future[SendResult]"]
 
 
 class Failed(Exception):
@@ -90,7 +92,9 @@ class Functions:
     def forget(self) -> None:
         """End the environments that are idle: the next events meet cold starts."""
         with self._lock:
-            self._idle.clear()
+            idle, self._idle = self._idle, []
+        for environment in idle:
+            environment.websocket_api.stop()
 
     def close(self) -> None:
         """Wait for what runs, and end."""
@@ -103,6 +107,7 @@ class Functions:
         try:
             response = getattr(environment, handler)(event, Context())
         except Crash as crash:
+            environment.websocket_api.stop()
             with self._lock:
                 self.crashed += 1
             raise Failed(handler) from crash
@@ -139,21 +144,21 @@ class Functions:
         api: ManyWebsocketAPI = module.websocket_api
         chat = self._build(api)
         module.get_chat = lambda: chat  # type: ignore[attr-defined]
-        api.send_many = self._counting_posts(api.send_many)  # type: ignore[method-assign]
+        api.start_many = self._counting_posts(api.start_many)  # type: ignore[method-assign]
         return module
 
-    def _counting_posts(self, send_many: Callable[..., SendResult]) -> Callable[..., SendResult]:
+    def _counting_posts(self, start_many: StartMany) -> StartMany:
         """Each post is a point at which the process can die: those before it have been sent."""
 
-        def send_counted(connection_ids: Sequence[str], *arguments: Any) -> SendResult:
+        def start_counted(connection_ids: Sequence[str], payload: str, deadline: float) -> Future[SendResult]:
             left = self._crashes.left
             if left is not None and left < len(connection_ids):
-                send_many(connection_ids[:left], *arguments)
+                start_many(connection_ids[:left], payload, deadline).result()
             for _ in connection_ids:
                 self._crashes.point()
-            return send_many(connection_ids, *arguments)
+            return start_many(connection_ids, payload, deadline)
 
-        return send_counted
+        return start_counted
 
 
 _NUMBERS = itertools.count()

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from tests.rig.callbacks import Callbacks
@@ -50,7 +51,7 @@ class Socket:
         began_at: When its upgrade came, by the rig's clock.
         active_at: When a frame last went either way.
         protocol: The subprotocol that ``$connect`` has confirmed.
-        is_open: Whether it is open: after ``$connect``, and before its end.
+        has_opened: Whether its upgrade is done.
         farewells: How long after its end ``$disconnect`` runs, in s: once for each that is in here.
     """
 
@@ -59,8 +60,13 @@ class Socket:
     began_at: float
     active_at: float
     protocol: Subprotocol | None = None
-    is_open: bool = False
+    has_opened: bool = False
     farewells: Sequence[float] = (0.0,)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open: after ``$connect``, and before its end."""
+        return self.has_opened and self.connection.state is State.OPEN
 
 
 @dataclass(order=True)
@@ -145,7 +151,7 @@ class Gateway:
     @property
     def latest(self) -> float:
         """How far the clock can go before an upgrade that is under way would have taken too long."""
-        opening = [socket.began_at for socket in self.sockets.values() if not socket.is_open]
+        opening = [socket.began_at for socket in self.sockets.values() if not socket.has_opened]
         return min(opening, default=float("inf")) + INTEGRATION
 
     def post(self, connection_id: str, payload: str) -> int:
@@ -201,11 +207,10 @@ class Gateway:
             event["queryStringParameters"] = {name: values[-1] for name, values in query.items()}
             event["multiValueQueryStringParameters"] = query
         answer = asyncio.wrap_future(self._functions.invoke("connect", event))
-        lost = connection.connection_lost_waiter
-        await asyncio.wait([answer, lost], return_when=asyncio.FIRST_COMPLETED)
-        if lost.done():
-            # The client has hung up: its end does not wait for its beginning.
-            self._end(socket, 1006, "")
+        if not await self._before_end(socket, answer):
+            # The client has hung up, and its end does not wait for its beginning.
+            await asyncio.wait([answer])
+            return connection.respond(502, "")
         try:
             response = await answer
         except Failed:
@@ -217,12 +222,21 @@ class Gateway:
         headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
         if "sec-websocket-protocol" in headers:
             socket.protocol = Subprotocol(headers["sec-websocket-protocol"])
-        await self.may_open.wait()
+        await self._before_end(socket, asyncio.ensure_future(self.may_open.wait()))
         return None
+
+    async def _before_end(self, socket: Socket, waited_for: "asyncio.Future[Any]") -> bool:
+        """Wait for something; False where the client has gone first, for which ``$disconnect`` runs."""
+        lost = socket.connection.connection_lost_waiter
+        await asyncio.wait([waited_for, lost], return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            self._forget(socket)
+            self._end(socket, 1006, "")
+        return not lost.done()
 
     async def _talk(self, connection: ServerConnection) -> None:
         socket = self._of(connection)
-        socket.is_open = True
+        socket.has_opened = True
         try:
             while True:
                 frame = await connection.recv()
@@ -237,7 +251,6 @@ class Gateway:
         except ConnectionClosed:
             pass
         finally:
-            socket.is_open = False
             self._end(socket, connection.close_code or 1006, connection.close_reason or "")
 
     async def _message(self, socket: Socket, event: dict[str, Any]) -> None:
@@ -273,11 +286,10 @@ class Gateway:
                 self._spawn(self._handle("disconnect", event))
 
     def _close(self, socket: Socket, code: int, reason: str) -> None:
-        socket.is_open = False
         self._spawn(socket.connection.close(code, reason))
 
     def _forget(self, socket: Socket) -> None:
-        """It was refused: it never was one."""
+        """It was refused, or has gone before it was open."""
         del self.sockets[socket.id], self._by_connection[socket.connection]
 
     def _of(self, connection: ServerConnection) -> Socket:

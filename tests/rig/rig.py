@@ -126,6 +126,4 @@ class Rig:
         self._thread.run(self.gateway.stop())
 
     def _build(self, api: ManyWebsocketAPI) -> Chat:
-        return build_chat(
-            self._env, api, dynamodb=self.dynamodb, clock=self.clock, logger=self._logger
-        )
+        return build_chat(self._env, api, dynamodb=self.dynamodb, clock=self.clock, logger=self._logger)
