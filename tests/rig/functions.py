@@ -55,12 +55,14 @@ class Functions:
         made: How many environments there have been.
         crashed: How many of them have died.
         invocations: How often each handler was invoked.
+        running: How many events are being dealt with, or wait for an environment.
     """
 
     def __init__(self, build: Build, crashes: Crashes, most: int = 64) -> None:
         self.made = 0
         self.crashed = 0
         self.invocations: Counter[str] = Counter()
+        self.running = 0
         self._build = build
         self._crashes = crashes
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="lambda")
@@ -69,7 +71,7 @@ class Functions:
         self._orders: dict[str, list[int | None]] = {}
 
     def crash(self, handler: str, *, after: int) -> None:
-        """Let the next invocation of a handler die after so many requests: to DynamoDB, posts, writes to SQS."""
+        """Let the next invocation of a handler die after so many requests to DynamoDB and SQS, and posts."""
         self.crash_in_turn(handler, [after])
 
     def crash_in_turn(self, handler: str, after: Sequence[int | None]) -> None:
@@ -85,9 +87,12 @@ class Functions:
         """
         with self._lock:
             self.invocations[handler] += 1
+            self.running += 1
             orders = self._orders.get(handler)
             after = orders.pop(0) if orders else None
-        return self._threads.submit(self._run, handler, event, after)
+        invocation = self._threads.submit(self._run, handler, event, after)
+        invocation.add_done_callback(self._done)
+        return invocation
 
     def forget(self) -> None:
         """End the environments that are idle: the next events meet cold starts."""
@@ -118,6 +123,10 @@ class Functions:
             self._crashes.after(None)
         self._give_back(environment)
         return response
+
+    def _done(self, invocation: "Future[Any]") -> None:
+        with self._lock:
+            self.running -= 1
 
     def _take(self) -> ModuleType:
         with self._lock:

@@ -182,9 +182,8 @@ class Gateway:
         """Do what is due: the clock has been set."""
         now = self._clock()
         for socket in list(self.sockets.values()):
-            if socket.is_open and now - socket.began_at >= LONGEST:
-                self._close(socket, 1001, "Going away")
-            elif socket.is_open and now - socket.active_at >= LONGEST_IDLE:
+            too_old = now - socket.began_at >= LONGEST or now - socket.active_at >= LONGEST_IDLE
+            if socket.is_open and too_old:
                 self._close(socket, 1001, "Going away")
         due = sorted(each for each in self._due if each.at <= now)
         self._due = [each for each in self._due if each.at > now]

@@ -93,7 +93,7 @@ class Rig:
     @property
     def settled(self) -> bool:
         """Whether nothing runs, and nothing is due now."""
-        return not self.gateway.busy and self.queues.settled
+        return not self.functions.running and not self.gateway.busy and self.queues.settled
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
