@@ -15,9 +15,7 @@ MINUTE = 60
 HOUR = 60 * MINUTE
 
 
-def test_ten_idle_minutes_end_a_socket_and_a_ping_prevents_it(
-    rig: Rig, crowd: Crowd, tables: Tables
-) -> None:
+def test_ten_idle_minutes_end_a_socket_and_a_ping_prevents_it(rig: Rig, crowd: Crowd, tables: Tables) -> None:
     idle, pinging = crowd.connect_json("idle"), crowd.connect_json("pinging")
     rig.advance(9 * MINUTE)
     assert pinging.ask("ping")["type"] == "pong"
