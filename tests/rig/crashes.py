@@ -22,7 +22,7 @@ class Crashes:
         client.meta.events.register("before-call.dynamodb", self.point)
 
     def after(self, requests: int | None) -> None:
-        """Die after so many more requests of this thread; None for never."""
+        """Die after so many more requests of this thread; None for never, and to live again."""
         self._thread.left = requests
 
     @property
@@ -32,8 +32,8 @@ class Crashes:
 
     def point(self, **_: Any) -> None:
         """A request is about to be made."""
+        if self.left == 0:
+            # Nor does the dead process make another one, in a ``finally`` for instance.
+            raise Crash
         if self.left is not None:
-            if self.left == 0:
-                self.after(None)
-                raise Crash
             self.after(self.left - 1)

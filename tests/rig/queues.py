@@ -1,7 +1,6 @@
 """A stand-in for SQS and the mapping that hands its messages to a function."""
 
 import asyncio
-import random
 import threading
 import uuid
 from collections import Counter
@@ -49,12 +48,11 @@ class Queues:
         loop: The loop.
         functions: What ``deliver`` is a handler of.
         clock: By it messages become visible.
-        name: The queue.
-        dead: The dead-letter queue.
         visibility_seconds: How long a message that was received is not received again.
         most_receives: How often one is received before it goes to the dead-letter queue.
         point: Called before each request.
-        chance: Chooses the order; None for the order of arrival.
+        name: The queue.
+        dead: The dead-letter queue.
 
     Attributes:
         waiting: What is to be received, or is being dealt with.
@@ -62,6 +60,7 @@ class Queues:
         bodies: All bodies that were sent to the queue, in order.
         failing: How the next writes fail: an error code, or ``"partly"`` for one entry of each request.
         repeats: How many of the next messages come twice.
+        shuffle: Puts what is received at once in another order; that of arrival by default.
         held: Whether nothing is received now.
         injected: How often SQS did what it may do, by what it was.
     """
@@ -72,18 +71,18 @@ class Queues:
         functions: Functions,
         clock: Clock,
         *,
+        visibility_seconds: float,
+        most_receives: int,
+        point: Callable[[], None],
         name: str = "ChatFanOut",
         dead: str = "ChatFanOut-dead",
-        visibility_seconds: float = 168,
-        most_receives: int = 3,
-        point: Callable[[], None] = lambda: None,
-        chance: random.Random | None = None,
     ) -> None:
         self.waiting: list[Queued] = []
         self.dead_letters: list[str] = []
         self.bodies: list[str] = []
         self.failing: list[str] = []
         self.repeats = 0
+        self.shuffle: Callable[[list[Queued]], None] | None = None
         self.held = False
         self.injected: Counter[str] = Counter()
         self._loop = loop
@@ -94,7 +93,6 @@ class Queues:
         self._visibility = visibility_seconds
         self._most_receives = most_receives
         self._point = point
-        self._chance = chance
         self._lock = threading.Lock()
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,9 +161,9 @@ class Queues:
         now = self._clock()
         with self._lock:
             visible = [message for message in self.waiting if message.visible_at <= now]
-            if self._chance is not None and len(visible) > 1:
+            if self.shuffle is not None and len(visible) > 1:
                 self.injected["reordered"] += 1
-                self._chance.shuffle(visible)
+                self.shuffle(visible)
             for message in visible:
                 self._receive(message)
 

@@ -1,5 +1,6 @@
 """AWS as it is on a bad day, for the app as it is: sockets, functions, a queue, a clock, and real tables."""
 
+import json
 import os
 import random
 from collections import Counter
@@ -13,6 +14,7 @@ from aws_lambda_powertools import Logger
 from chalicelib.bootstrap import build_chat
 from chalicelib.chat import Chat
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
+from tests.functional.tables import TEMPLATE
 from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
 from tests.rig.crashes import Crashes
@@ -32,7 +34,7 @@ class Rig:
         env: The settings; they name the tables.
         clock: The time of everything that grows old. It stands still; see ``advance``.
         logger: Takes the app's log.
-        seed: Of all that is random here.
+        seed: Of the connection ids.
 
     Attributes:
         url: Where to connect.
@@ -48,16 +50,21 @@ class Rig:
     ) -> None:
         self.clock = clock
         self.dynamodb = dynamodb
-        chance = random.Random(seed)
         self._env = env
         self._logger = logger
         self._thread = LoopThread()
         self.callbacks = Callbacks(self._thread.loop)
         self.crashes = Crashes(dynamodb)
         self.functions = Functions(self._build, self.crashes)
-        self.gateway = Gateway(self.functions, self.callbacks, clock, random.Random(chance.random()))
+        self.gateway = Gateway(self.functions, self.callbacks, clock, random.Random(seed))
+        queue = json.loads(TEMPLATE.read_text())["Resources"]["FanOut"]["Properties"]
         self.queues = Queues(
-            self._thread.loop, self.functions, clock, point=self.crashes.point, chance=chance
+            self._thread.loop,
+            self.functions,
+            clock,
+            visibility_seconds=queue["VisibilityTimeout"],
+            most_receives=queue["RedrivePolicy"]["maxReceiveCount"],
+            point=self.crashes.point,
         )
 
     def __enter__(self) -> "Rig":
