@@ -130,22 +130,26 @@ class TestConflicts:
         bob.say("in", room="cats")
         ann.gets("in")
 
-    @pytest.mark.parametrize("operation", ["UpdateItem", "PutItem", "DeleteItem"])
-    def test_of_a_single_write_with_a_transaction_are_not_seen(
-        self, rig: Rig, crowd: Crowd, tables: Tables, operation: str
+    def test_of_a_disconnect_with_a_join_are_not_seen(
+        self, rig: Rig, crowd: Crowd, tables: Tables
     ) -> None:
         ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
-        faults = StorageFaults(tables.client, in_turn(operation, StorageFault.CONFLICT))
-        if operation == "DeleteItem":
-            bob.close()
-            assert eventually(lambda: rig.settled and rig.functions.invocations["disconnect"] == 1)
-            assert ann.ask("who")["members"] == {"ann": 1}
-            assert len(tables.items(tables.connections)) == 1
-        else:
-            ann.say("hi")
-            assert ann.event(lambda event: event["type"] in ("ack", "error"))["type"] == "ack"
-            bob.gets("hi")
+        faults = StorageFaults(tables.client, in_turn("DeleteItem", StorageFault.CONFLICT))
+        bob.close()
+        assert eventually(lambda: rig.settled and rig.functions.invocations["disconnect"] == 1)
         assert faults.injected == {"conflict": 1}
+        assert ann.ask("who")["members"] == {"ann": 1}
+        assert len(tables.items(tables.connections)) == 1
+
+    def test_of_a_reader_with_a_writer_are_not_seen(self, crowd: Crowd, tables: Tables) -> None:
+        ann = crowd.connect_json("ann")
+        # A number that is taken, and has no message yet.
+        StorageFaults(tables.client, in_turn("UpdateItem", StorageFault.LOST))
+        assert ann.ask("onMessage", message="hi")["seq"] == 2
+        faults = StorageFaults(tables.client, in_turn("PutItem", StorageFault.CONFLICT))
+        answer = ann.ask("history", after=0)
+        assert faults.injected == {"conflict": 1}
+        assert (answer["complete"], [each["seq"] for each in answer["messages"]]) == (True, [2])
 
 
 def test_parts_of_a_batch_are_done_again(rig: Rig, crowd: Crowd, tables: Tables) -> None:
