@@ -130,9 +130,7 @@ class TestConflicts:
         bob.say("in", room="cats")
         ann.gets("in")
 
-    def test_of_a_disconnect_with_a_join_are_not_seen(
-        self, rig: Rig, crowd: Crowd, tables: Tables
-    ) -> None:
+    def test_of_a_disconnect_with_a_join_are_not_seen(self, rig: Rig, crowd: Crowd, tables: Tables) -> None:
         ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
         faults = StorageFaults(tables.client, in_turn("DeleteItem", StorageFault.CONFLICT))
         bob.close()

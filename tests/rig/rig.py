@@ -133,4 +133,11 @@ class Rig:
         self._thread.run(self.gateway.stop())
 
     def _build(self, api: ManyWebsocketAPI) -> Chat:
-        return build_chat(self._env, api, dynamodb=self.dynamodb, clock=self.clock, logger=self._logger)
+        return build_chat(
+            self._env,
+            api,
+            dynamodb=self.dynamodb,
+            sqs=self.queues,
+            clock=self.clock,
+            logger=self._logger,
+        )
