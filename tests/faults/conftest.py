@@ -9,11 +9,14 @@ import pytest
 from botocore.config import Config
 
 from chalicelib.bootstrap import DYNAMODB
+from tests.e2e.local_stack import LocalStack
+from tests.e2e.project import Project
 from tests.functional.log import Log
 from tests.functional.tables import Tables
 from tests.rig.clients import Crowd
 from tests.rig.clock import Clock
 from tests.rig.rig import Rig
+from tests.tools import free_port
 from tests.waiting import eventually
 
 
@@ -73,14 +76,23 @@ class World:
 
 
 @pytest.fixture(params=["rig", "stack"])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, settings: Mapping[str, str]) -> Iterator[World]:
     """The app on the rig and on the local stack, with nobody there: what the one does, the other does."""
     if request.param == "rig":
         tables: Tables = request.getfixturevalue("tables")
         crowd = request.getfixturevalue("crowd")
         yield World("rig", crowd, lambda table: tables.items(getattr(tables, table)))
-        return
-    stack = request.getfixturevalue("stack")
+    elif settings:
+        project: Project = request.getfixturevalue("new_project")()
+        variables = "".join(f'"{name}": "{value}", ' for name, value in settings.items())
+        project.edit(".chalice/config.json", '"CHAT_TABLE"', f'{variables}"CHAT_TABLE"')
+        with LocalStack(project, free_port()) as stack:
+            yield from _world_of(stack)
+    else:
+        yield from _world_of(request.getfixturevalue("stack"))
+
+
+def _world_of(stack: LocalStack) -> Iterator[World]:
     assert eventually(lambda: not stack.items("connections"))
     with Crowd(stack.endpoints["websocketUrl"]) as crowd:
         yield World("stack", crowd, stack.items)

@@ -69,3 +69,23 @@ def test_an_unknown_action_is_told_and_the_socket_stays(world: World) -> None:
     assert all(line.startswith("Error: ") for line in ann.lines)
     ann.send({"action": "ping"})
     assert eventually(lambda: ann.lines[2:] == ["pong"])
+
+
+class TestLargeRooms:
+    """Members beyond CHAT_INLINE_RECIPIENTS are sent to by workers, by way of the queue."""
+
+    @pytest.fixture
+    def settings(self) -> dict[str, str]:
+        return {"CHAT_INLINE_RECIPIENTS": "3"}
+
+    def test_everybody_gets_every_message(self, world: World) -> None:
+        ann = world.crowd.connect_json("ann", "stadium")
+        others = world.crowd.connect_many(30, "stadium", subprotocols=["chat.v1"])
+        texts = [f"m{number}" for number in range(10)]
+        for text in texts:
+            ann.ask("onMessage", message=text, room="stadium")
+        for client in (ann, *others):
+            assert eventually(lambda client=client: set(client.texts) == set(texts), 20)
+        # What came out of order can be put in order.
+        seqs = {event["message"]: event["seq"] for event in ann.events if event["type"] == "message"}
+        assert sorted(texts, key=seqs.__getitem__) == texts
