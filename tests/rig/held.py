@@ -8,23 +8,27 @@ WAIT = 10.0
 
 
 class Held:
-    """Holds back the first request of an operation until it is released.
+    """Holds back a request of an operation until it is released.
 
     Args:
         client: boto3's DynamoDB client.
         operation: Such as ``"PutItem"``.
+        after: How many requests of it go through before.
 
     Attributes:
         reached: Set once the request is about to be made.
     """
 
-    def __init__(self, client: Any, operation: str) -> None:
+    def __init__(self, client: Any, operation: str, after: int = 0) -> None:
+        self._after = after
         self.reached = threading.Event()
         self._release = threading.Event()
         client.meta.events.register(f"before-call.dynamodb.{operation}", self._hold)
 
     def _hold(self, **_: Any) -> None:
-        if not self.reached.is_set():
+        if self._after:
+            self._after -= 1
+        elif not self.reached.is_set():
             self.reached.set()
             assert self._release.wait(WAIT)
 
