@@ -149,11 +149,13 @@ def test_connections_that_close_at_the_next_post_cost_no_try(
     # As a proxy does that has forgotten them: each takes the second post, and breaks.
     with PostServer(lambda _, post, __: OK if post == 1 else None) as server:
         redirect(server.url)
-        api.send_many(ids(1), "hi", deadline())
+        assert len(api.send_many(ids(30), "hi", deadline()).delivered) == 30
+        assert len(api._pool._idle) > 3
         monkeypatch.setattr(pool, "RESTED_SECONDS", 0.0)
-        for _ in range(5):
-            assert api.send_many(ids(1), "hi", deadline()).delivered == ids(1)
-        assert len(server.posts) == 11
+        posts = len(server.posts)
+        assert api.send_many(ids(1), "hi", deadline()).delivered == ids(1)
+        # The first that broke was reason enough not to try the others.
+        assert len(server.posts) == posts + 2
 
 
 def test_connections_that_were_idle_for_long_are_not_used(
@@ -189,6 +191,24 @@ def test_the_deadline_holds(api: ManyWebsocketAPI, redirect: Callable[[str], Non
         assert len(result.delivered) == 19
         late = api.send_many(ids(20), "hi", time.monotonic() - 1)
         assert late.failed == dict.fromkeys(ids(20), "timeout")
+        released.set()
+
+
+def test_a_post_that_hangs_is_given_up_long_before_the_deadline(
+    api: ManyWebsocketAPI, redirect: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "POST_SECONDS", 0.3)
+    released = threading.Event()
+
+    def answer(connection: int, post: int, connection_id: str) -> bytes:
+        released.wait(PATIENCE)
+        return OK
+
+    with PostServer(answer) as server:
+        redirect(server.url)
+        result = api.send_many(ids(1), "hi", deadline(3600))
+        assert (result.failed, result.left) == ({ids(1)[0]: "timeout"}, set(ids(1)))
+        assert len(server.posts) == 1
         released.set()
 
 
