@@ -88,6 +88,8 @@ def test_a_large_payload_is_sent_whole(api: ManyWebsocketAPI, redirect: Callable
         redirect(server.url)
         assert len(api.send_many(ids(30), "x" * 128 * 1024, deadline()).delivered) == 30
         assert "content-length: 131072" in server.heads[0]
+        # More than the socket takes at once.
+        assert len(api.send_many(ids(2), "x" * 2**24, deadline()).delivered) == 2
 
 
 def test_a_lost_answer_is_asked_for_again(api: ManyWebsocketAPI, redirect: Callable[[str], None]) -> None:
@@ -255,6 +257,7 @@ class TestCertificates:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
         redirect(f"https://localhost:{server.port}")
         assert len(api.send_many(ids(50), "x" * 50_000, deadline()).delivered) == 50
+        assert len(api.send_many(ids(2), "x" * 2**24, deadline()).delivered) == 2
 
     def test_one_that_is_not_trusted_gets_nothing(
         self, api: ManyWebsocketAPI, redirect: Callable[[str], None], server: PostServer
