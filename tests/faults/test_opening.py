@@ -50,7 +50,7 @@ class TestOpening:
         ann, slow = crowd.connect_json("ann"), crowd.connect_json("slow")
         rig.hold_opening()
         opening = crowd.start_connecting("bob")
-        assert eventually(lambda: len(tables.items(tables.connections)) == 3)
+        assert eventually(lambda: len(tables.items(tables.connections)) == 3 and not rig.functions.running)
         # The members are sent to together: what became of them is known when the slowest has answered.
         rig.callbacks.hanging.add(rig.connection_id(slow.port))
         posts = rig.callbacks.posts
