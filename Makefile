@@ -46,17 +46,24 @@ node_modules/.package-lock.json: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund
 
 .PHONY: up
-up: venv node  ## the chat on a local AWS, on PORT=; changes are deployed as they are saved
-	@$(python) -m local --port $(PORT)
+up: venv node  ## the chat on a local AWS, on PORT=, with tokens by AUTH=jwt; deploys what is saved
+	@$(python) -m local --port $(PORT) $(if $(AUTH),--auth $(AUTH))
+
+.PHONY: token
+token: venv  ## a token for a running `make up AUTH=jwt`, of NAME= and good for TTL= s
+	@$(python) -m local.token $(if $(NAME),--name "$(NAME)") $(if $(TTL),--ttl $(TTL))
 
 .PHONY: check
-check: venv  ## linters and types
+check: venv  ## linters, types, known vulnerabilities
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy --strict chalicelib infra local client examples docs
 	$(VENV)/bin/cfn-lint resources.json
 	$(python) -m infra package --stage dev --out build
 	$(VENV)/bin/cfn-lint build/sam.json
+	$(python) -m infra package --stage dev --out build --authorizer Authorization
+	$(VENV)/bin/cfn-lint build/sam.json
+	$(python) .ci/audit.py requirements-lock.txt
 
 .PHONY: unit functional e2e
 unit functional e2e: venv node
@@ -66,9 +73,13 @@ unit functional e2e: venv node
 test: check node  ## everything that is checked and tested
 	$(python) -m pytest
 
+.PHONY: fuzz
+fuzz: venv  ## made-up events at the handlers, for MINUTES= 5
+	$(python) -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
+
 .PHONY: deploy
-deploy: venv  ## STAGE= to AWS, in one stack
-	$(python) -m infra deploy --stage $(STAGE)
+deploy: venv  ## STAGE= to AWS, in one stack; AUTHORIZER=<header> puts a Lambda authorizer before it
+	$(python) -m infra deploy --stage $(STAGE) $(if $(AUTHORIZER),--authorizer $(AUTHORIZER))
 
 .PHONY: tables
 tables: venv  ## the tables and queues of STAGE= alone, for `chalice deploy --stage ...`

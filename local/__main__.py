@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import boto3
+
 from infra.stack import StackError
 from infra.stage import UnknownStage
 from infra.template import PackageError
@@ -16,6 +18,7 @@ from infra.template import PackageError
 from .account import environment
 from .deployment import LocalDeployment
 from .emulator import Emulator, EmulatorFailed, PortTaken
+from .issuer import READY_NAME, Issuer
 from .sources import Sources
 from .workspace import AlreadyRunning, Workspace
 
@@ -30,7 +33,7 @@ BANNER = """
 Chalice Chat is up at {url}
 
 In two or more other terminals:
-  {wscat} -c {url}
+  {wscat} -c {url}{header}
 and there, for example:
   {{"action": "onMessage", "message": "Hello everyone"}}
 
@@ -38,11 +41,20 @@ A saved change is live at once. Ctrl-C ends it all.
 """
 
 
+READY = """\
+The token of {name}:
+  {token}
+Another one: make token NAME=bob TTL=3600
+"""
+
+
 def main() -> None:
     """Start, deploy, and watch, until told to end."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the local AWS (%(default)s)")
-    port = parser.parse_args().port
+    parser.add_argument("--auth", choices=("none", "jwt"), default="none", help="jwt: with tokens of its own")
+    arguments = parser.parse_args()
+    port = arguments.port
     for ending in ENDINGS:
         signal.signal(ending, interrupt)
     mine = environment(os.environ)
@@ -52,21 +64,34 @@ def main() -> None:
         with Workspace(PROJECT) as workspace:
             say(f"Starting a local AWS on port {port} ...")
             with Emulator(port, workspace.emulator) as emulator:
-                run(workspace, emulator)
+                run(workspace, emulator, tokens=arguments.auth == "jwt")
     except (AlreadyRunning, PortTaken, EmulatorFailed, PackageError, StackError, UnknownStage) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         say("Ended.")
 
 
-def run(workspace: Workspace, emulator: Emulator) -> NoReturn:
+def run(workspace: Workspace, emulator: Emulator, tokens: bool) -> NoReturn:
     """Deploy, and deploy again at each change."""
     os.environ["AWS_ENDPOINT_URL"] = emulator.url
     sources = Sources(PROJECT)
-    deployment = LocalDeployment(sources, workspace, emulator.url)
+    issuer = Issuer(boto3.client("ssm")) if tokens else None
+    if issuer:
+        issuer.make_secret()
+    deployment = LocalDeployment(sources, workspace, emulator.url, issuer)
     sources.changes()
     say("Packaging and deploying ...")
-    say(BANNER.format(url=deployment.deploy(), wscat=wscat()))
+    endpoints = deployment.deploy()
+    token = endpoints.get("token")
+    say(
+        BANNER.format(
+            url=endpoints["websocketUrl"],
+            wscat=wscat(),
+            header=f' -H "Authorization: Bearer {token}"' if token else "",
+        )
+    )
+    if token:
+        say(READY.format(name=READY_NAME, token=token))
     while True:
         time.sleep(LOOK)
         emulator.check()
