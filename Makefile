@@ -46,8 +46,8 @@ node_modules/.package-lock.json: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund
 
 .PHONY: up
-up: venv node  ## the chat on a local AWS, on PORT=; changes are deployed as they are saved
-	@$(python) -m local --port $(PORT)
+up: venv node  ## the chat on a local AWS, on PORT=, and its page; changes are deployed as they are saved
+	@$(python) -m local --port $(PORT) $(if $(PAGE_PORT),--page-port $(PAGE_PORT))
 
 .PHONY: check
 check: venv  ## linters and types

@@ -5,7 +5,7 @@
  *
  * @example
  * const chat = new ChatClient("wss://...", {name: "alice", rooms: ["lobby", "cats"]});
- * chat.addEventListener("message", ({detail}) => console.log(detail.room, detail.from, detail.message));
+ * chat.on("message", ({room, from, message}) => console.log(room, from, message));
  * await chat.connect();
  * await chat.say("Hello everyone");
  */
@@ -68,6 +68,12 @@
  */
 
 /**
+ * @typedef {{message: Message, missed: Missed, private: Private, presence: Presence, typing: Typing,
+ *   goodbye: Goodbye, error: WireError, begun: Begun, expelled: Expelled, state: State,
+ *   rollover: Rollover}} Events
+ */
+
+/**
  * @typedef {Object} Options
  * @property {string | null} [name] The user; null for a nameless client, or where the token has the name.
  * @property {string[]} [rooms] Rooms to be in from the start.
@@ -102,6 +108,7 @@ const EXPELLED = new Set(["not_in_room", "forbidden"]);
 
 /** Root of every error that the client raises. */
 export class ChatError extends Error {
+  /** @override */
   get name() {
     return this.constructor.name;
   }
@@ -497,10 +504,10 @@ class Outbox {
 /**
  * A connection to the chat that outlives its sockets.
  *
- * It is an EventTarget: `addEventListener(type, ({detail}) => ...)`. The types are `message`, `private`,
- * `presence`, `typing`, `goodbye` and `error` (one that answers no request), as docs/wire.md has them, and
- * `missed`, `begun`, `expelled`, `state` and `rollover`, which are described above. What is published in a
- * room from when `connect` or `join` has resolved is given as `message`: each once, and in order.
+ * It is an EventTarget, and `on` is `addEventListener` for who wants the event alone. The types are `message`,
+ * `private`, `presence`, `typing`, `goodbye` and `error` (one that answers no request), as docs/wire.md has
+ * them, and `missed`, `begun`, `expelled`, `state` and `rollover`, which are described above. What is
+ * published in a room from when `connect` or `join` has resolved is given as `message`: each once, in order.
  *
  * Requests raise `RequestFailed` for the server's `error`, `NoAnswer` when no reply came in time, and `Closed`
  * when the client is not open. One whose connection is lost is made again on the next; so is one that is
@@ -579,6 +586,17 @@ export class ChatClient extends EventTarget {
     this.#logs = new Map(rooms.map((room) => [room, new RoomLog(room, history)]));
     // It need not be waited for.
     this.#ready.catch(() => {});
+  }
+
+  /**
+   * Listen to the events of a type.
+   *
+   * @template {keyof Events} T
+   * @param {T} type
+   * @param {(event: Events[T]) => void} listener
+   */
+  on(type, listener) {
+    this.addEventListener(type, (event) => listener(/** @type {CustomEvent} */ (event).detail));
   }
 
   /** Rooms that this client is in. */
@@ -1084,13 +1102,12 @@ export class ChatClient extends EventTarget {
     this.#tell({state: "closed", why});
   }
 
-  #tell(/** @type {Partial<State>} */ news) {
-    const {state = this.state} = news;
-    this.state = state;
+  #tell(/** @type {Partial<State> & Pick<State, "state">} */ news) {
+    this.state = news.state;
     this.#give([{type: "state", retryAt: null, why: null, attempt: this.#attempt, ...news}]);
   }
 
-  #give(/** @type {{type: string}[]} */ events) {
+  #give(/** @type {Events[keyof Events][]} */ events) {
     for (const event of events) this.dispatchEvent(new CustomEvent(event.type, {detail: event}));
   }
 }
