@@ -1,10 +1,10 @@
 /** One's chat on the page: what comes from the client goes to the conversations, and from there into view. */
 
-import {ChatClient, RequestFailed} from "./chat-client.js";
+import {ChatClient} from "./chat-client.js";
 import {Composer} from "./composer.js";
 import {token} from "./config.js";
 import {Conversation} from "./conversation.js";
-import {byId, element, paint} from "./dom.js";
+import {avatar, byId, element} from "./dom.js";
 import {Drawer} from "./drawer.js";
 import {JoinDialog} from "./join-dialog.js";
 import {recall, remember, tab} from "./memory.js";
@@ -16,150 +16,127 @@ import {Timeline} from "./timeline.js";
 import {toast} from "./toasts.js";
 import {plural, problem, sentence, typing} from "./words.js";
 
-/**
- * @typedef {import("./chat-client.js").Message} Message
- * @typedef {import("./chat-client.js").Private} Private
- * @typedef {import("./chat-client.js").State} State
- * @typedef {import("./conversation.js").Sending} Sending
- */
-
 const FIRST_PAGE = 50;
 const OLDER_PAGE = 100;
-// Of what comes at once, no more is read aloud.
+// Of what comes within a second, no more is read aloud.
 const MOST_ALOUD = 3;
 const PHONE = "(max-width: 47.99rem)";
 const TABLET = "(max-width: 67.99rem)";
+const STATES = {connecting: "Connecting…", open: "Connected", waiting: "Not connected", closed: "Signed out"};
 
 export class ChatPage {
-  /** @type {Map<string, Conversation>} */
   #conversations = new Map();
-  /** @type {Conversation | null} */
   #active = null;
-  /** Where one has read to: the number in a room, the time in a private conversation. */
-  #read;
-  // What is said in one conversation is sent one after another: the server may serve it at once.
-  /** @type {Map<Conversation, Promise<void>>} */
+  // How far one has read: the number in a room, the time in a private conversation.
+  #read = recall("read", {});
+  // What is said in a conversation goes out one after another: the server may serve it all at once.
   #sendings = new Map();
-  /** @type {Set<Conversation>} */
   #fetching = new Set();
-  #sidebarFrame = 0;
-  /** @type {State | null} */
+  #frame = 0;
   #state = null;
   #chat;
-  #composer;
-  #people;
-  #sidebar;
-  #timeline;
-  #join;
-  #drawers;
+  #drawers = [new Drawer("sidebar", "sidebar-open", PHONE), new Drawer("people", "people-open", TABLET)];
+  #sidebar = new Sidebar((key) => this.#show(key, true));
+  #people = new People((name) => this.#show(`@${name}`, true));
+  #composer = new Composer(
+    (text) => this.#send(text),
+    (typing) => this.#tellTyping(typing),
+  );
+  #timeline = new Timeline({
+    older: (conversation) => this.#fetchOlder(conversation),
+    seen: () => this.#markRead(),
+    retry: (sending) => this.#retry(sending),
+    drop: (sending) => this.#drop(sending),
+  });
+  #join = new JoinDialog(
+    (room) => this.#enter(room),
+    async () => (await this.#chat.listRooms()).rooms,
+  );
 
-  /** @param {string} url @param {string} name @param {import("./config.js").Config} config */
   constructor(url, name, config) {
-    this.#read = /** @type {Record<string, any>} */ (recall("read", {}));
-    const rooms = /** @type {string[]} */ (recall("rooms", config.rooms));
+    const rooms = recall("rooms", config.rooms);
     // Of the others, one may be forbidden by now: they are asked for one by one.
     const safe = rooms.filter((room) => config.rooms.includes(room));
     const start = safe.length ? safe : config.rooms;
-    const options = {rooms: start, history: FIRST_PAGE, ...config.seconds};
-    this.#chat = new ChatClient(url, {...options, name, token: config.token ? token : null});
-    this.#sidebar = new Sidebar((key) => this.#show(key, true));
-    this.#people = new People((other) => this.#show(`@${other}`, true));
-    this.#composer = new Composer(
-      (text) => this.#send(text),
-      (typing) => this.#tellTyping(typing),
-    );
-    this.#timeline = new Timeline({
-      older: (conversation) => void this.#fetchOlder(conversation),
-      seen: () => this.#markRead(),
-      retry: (sending) => this.#retry(sending),
-      drop: (sending) => this.#drop(sending),
-    });
-    this.#join = new JoinDialog(
-      (room) => this.#enter(room),
-      async () => (await this.#chat.listRooms()).rooms,
-    );
-    this.#drawers = [
-      new Drawer("sidebar", "sidebar-open", PHONE),
-      new Drawer("people", "people-open", TABLET),
-    ];
+    const options = {name, rooms: start, history: FIRST_PAGE, token: config.token && token, ...config.seconds};
+    this.#chat = new ChatClient(url, options);
     const operator = new Operator(this.#chat);
-    const figures = recall("figures", false) === true;
+    const figures = recall("figures", false);
+    operator.show(figures);
     new Settings({
-      name: () => this.#me,
       canRename: !config.token,
-      rename: (wanted) => this.#rename(wanted),
       figures,
+      name: () => this.#chat.name,
+      rename: (wanted) => this.#rename(wanted),
       showFigures: (shown) => {
-        remember("figures", shown || null);
+        remember("figures", shown);
         operator.show(shown);
       },
       signOut: () => this.#signOut(),
     });
-    operator.show(figures);
     this.#listen();
     this.#sidebar.showMe(name);
     for (const room of start) this.#conversation(room);
     byId("app").hidden = false;
     const last = recall("active", null, tab);
-    this.#show(start.includes(last) ? last : start[0], false);
+    this.#show(start.includes(last) ? last : start[0]);
     this.#composer.focus();
-    void this.#chat.connect();
-    for (const room of rooms) if (!start.includes(room)) void this.#enterAgain(room, room === last);
-  }
-
-  get #me() {
-    return this.#chat.name ?? "";
+    this.#chat.connect();
+    for (const room of rooms) if (!start.includes(room)) this.#enterAgain(room, room === last);
   }
 
   #listen() {
     const chat = this.#chat;
     chat.on("message", (message) => this.#receive(message.room, message));
     chat.on("private", (message) => {
-      const other = message.from === this.#me ? message.to : message.from;
+      const other = message.from === chat.name ? message.to : message.from;
       this.#receive(`@${other ?? ""}`, message);
     });
     chat.on("missed", ({room}) => {
       const conversation = this.#conversation(room);
-      if (conversation.said.length) conversation.notice("Some messages are not kept any more.");
+      if (conversation.last) conversation.note("Some messages are not kept any more.");
       this.#timeline.changed(conversation);
     });
     chat.on("begun", ({room}) => this.#begin(this.#conversation(room)));
     chat.on("expelled", ({room, why}) => {
       this.#close(room);
-      toast(`You are not in ${room} any more. ${sentence(why)}`);
+      toast(`You are not in ${room} any more: ${sentence(why)}`);
     });
     chat.on("presence", ({room, name, event}) => {
       const conversation = this.#conversations.get(room);
-      if (!conversation) return;
-      if (event === "join") conversation.people.set(name, 1);
-      else conversation.people.delete(name);
-      if (event === "leave") conversation.typing.delete(name);
+      if (event === "join") conversation?.people.set(name, 1);
+      else conversation?.people.delete(name);
       this.#showPeople(conversation);
     });
     chat.on("typing", ({room, from, typing}) => {
       // One's own other tabs type too.
-      if (from === null || from === this.#me) return;
-      this.#conversations.get(room)?.types(from, typing);
+      if (from !== null && from !== chat.name) this.#conversations.get(room)?.types(from, typing);
       this.#showTyping();
     });
-    chat.on("error", (error) => toast(problem(new RequestFailed("", "", error))));
-    chat.on("state", (state) => this.#changed(state));
-    for (const type of ["online", "offline", "pageshow"]) addEventListener(type, () => this.#wake());
+    chat.on("error", (error) => toast(problem(error)));
+    chat.on("state", (state) => {
+      this.#state = state;
+      this.#showState();
+      if (state.state !== "open") return;
+      this.#fetchPrivate();
+      this.#lookAround(this.#active);
+    });
+    for (const type of ["online", "offline", "pageshow"]) addEventListener(type, () => chat.wake());
     document.addEventListener("visibilitychange", () => {
+      remember("read", this.#read);
       if (document.hidden) return;
-      this.#wake();
+      chat.wake();
       this.#markRead();
     });
-    addEventListener("pagehide", () => this.#rememberRead());
+    addEventListener("pagehide", () => remember("read", this.#read));
     addEventListener("beforeunload", (event) => {
       if ([...this.#conversations.values()].some(({sending}) => sending.length)) event.preventDefault();
     });
-    addEventListener("keydown", (event) => this.#key(event));
     byId("reconnect").addEventListener("click", () => {
-      if (this.#chat.state === "closed") location.reload();
-      else this.#chat.wake();
+      if (chat.state === "closed") location.reload();
+      chat.wake();
     });
-    byId("leave").addEventListener("click", () => void this.#leave());
+    byId("leave").addEventListener("click", () => this.#leave());
     byId("people-close").addEventListener("click", () => this.#drawers[1].close());
     setInterval(() => {
       this.#showTyping();
@@ -167,122 +144,102 @@ export class ChatPage {
     }, 1000);
   }
 
-  #wake() {
-    this.#chat.wake();
-    this.#showState();
-  }
-
-  #conversation(/** @type {string} */ key) {
-    let conversation = this.#conversations.get(key);
-    if (!conversation) {
-      conversation = new Conversation(key);
+  #conversation(key) {
+    if (!this.#conversations.has(key)) {
+      const conversation = new Conversation(key);
       conversation.begun = conversation.isDirect;
       this.#conversations.set(key, conversation);
-      this.#rememberRooms();
-      this.#showSidebar();
+      this.#listed();
     }
-    return conversation;
+    return this.#conversations.get(key);
   }
 
-  /** Show a conversation. */
-  #show(/** @type {string} */ key, /** @type {boolean} */ chosen) {
+  /** The list of conversations has changed. */
+  #listed() {
+    remember("rooms", [...this.#conversations.keys()].filter((key) => !key.startsWith("@")));
+    this.#showSidebar();
+  }
+
+  /** Show a conversation; `chosen` says that one has asked for it. */
+  #show(key, chosen = false) {
     const conversation = this.#conversation(key);
+    const {isDirect, title, draft} = conversation;
     if (this.#active) {
       this.#active.draft = this.#composer.draft;
       if (!this.#active.unread) this.#active.marker = null;
     }
     this.#active = conversation;
-    remember("active", conversation.isDirect ? null : key, tab);
-    byId("title").textContent = conversation.title;
+    if (!isDirect) remember("active", key, tab);
+    byId("title").textContent = title;
     byId("leave").hidden = false;
-    byId("leave").textContent = conversation.isDirect ? "Close" : "Leave";
-    this.#composer.address(conversation.isDirect ? conversation.title : `#${conversation.title}`);
-    this.#composer.draft = conversation.draft;
-    this.#showEmpty(conversation);
+    byId("leave").textContent = isDirect ? "Close" : "Leave";
+    this.#composer.address(isDirect ? title : `#${title}`);
+    this.#composer.draft = draft;
+    if (isDirect) this.#showEmpty(title, `You and ${title}`, "Only the two of you see what you write here.");
+    else this.#showEmpty(null, `Nobody has said anything in ${title} yet`, "Say hello. Whoever comes later can read it.");
     this.#timeline.show(conversation);
     this.#showPeople(conversation);
     this.#showTyping();
-    this.#markRead();
-    if (chosen) {
-      for (const drawer of this.#drawers) drawer.close();
-      // On a phone, the keyboard would cover what one came to read.
-      if (matchMedia(PHONE).matches) byId("title").focus();
-      else this.#composer.focus();
-    }
-    if (!conversation.isDirect) void this.#lookAround(conversation);
-  }
-
-  #showEmpty(/** @type {Conversation} */ {title, isDirect}) {
-    const mark = byId("empty-mark");
-    mark.className = isDirect ? "mark avatar" : "mark";
-    if (isDirect) paint(mark, title);
-    else mark.textContent = "#";
-    byId("empty-headline").textContent = isDirect ? `You and ${title}` : `Nobody has said anything in ${title} yet`;
-    byId("empty-text").textContent = isDirect
-      ? "Only the two of you see what you write here."
-      : "Say hello. Whoever comes later can read it.";
-  }
-
-  #close(/** @type {string} */ key) {
-    const conversation = this.#conversations.get(key);
-    if (!conversation) return;
-    this.#conversations.delete(key);
-    this.#rememberRooms();
-    if (conversation === this.#active) {
-      this.#active = null;
-      const [next] = this.#conversations.keys();
-      if (next) this.#show(next, false);
-      else this.#showNothing();
-    }
     this.#showSidebar();
+    this.#lookAround(conversation);
+    if (!chosen) return;
+    for (const drawer of this.#drawers) drawer.close();
+    // On a phone, the keyboard would cover what one came to read.
+    if (matchMedia(PHONE).matches) byId("title").focus();
+    else this.#composer.focus();
   }
 
-  #showNothing() {
+  #showEmpty(name, headline, text) {
+    const mark = byId("empty-mark");
+    avatar(name ?? "#", mark);
+    byId("empty-headline").textContent = headline;
+    byId("empty-text").textContent = text;
+  }
+
+  #close(key) {
+    const conversation = this.#conversations.get(key);
+    if (!this.#conversations.delete(key)) return;
+    this.#listed();
+    if (conversation !== this.#active) return;
+    this.#active = null;
+    const [next] = this.#conversations.keys();
+    if (next) return this.#show(next);
     byId("title").textContent = "No room";
-    byId("subtitle").textContent = "";
     byId("leave").hidden = true;
+    this.#showEmpty(null, "You are in no room", "Join one, or begin one of your own.");
     const nowhere = new Conversation("");
     nowhere.begun = true;
-    byId("empty-mark").textContent = "#";
-    byId("empty-headline").textContent = "You are in no room";
-    byId("empty-text").textContent = "Join one, or begin one of your own.";
-    this.#composer.draft = "";
     this.#timeline.show(nowhere);
-    this.#people.show(new Map(), 0, this.#me);
-    void this.#join.open();
+    this.#join.open();
   }
 
-  #receive(/** @type {string} */ key, /** @type {Message | Private} */ message) {
+  #receive(key, {id, seq = 0, epoch = "", from, message: text, sentAt}) {
     const conversation = this.#conversation(key);
-    const {id, from, message: text, sentAt} = message;
-    const [seq, epoch] = "seq" in message ? [message.seq, message.epoch] : [0, ""];
-    const mine = from === this.#me;
+    const isActive = conversation === this.#active;
+    const mine = from === this.#chat.name;
     // The first messages of a room have been said before one came; `begin` knows which are new.
     const seen = !conversation.begun || this.#isSeen(conversation);
     if (!conversation.receive({id, seq, epoch, from, text, sentAt, mine}, seen)) return;
-    if (conversation.begun) {
-      if (!mine && conversation === this.#active) this.#announce(`${from ?? "Somebody"}: ${text}`);
-      if (conversation === this.#active) this.#showTyping();
-      this.#showSidebar();
-    }
     this.#timeline.changed(conversation, mine ? 0 : 1);
-  }
-
-  #begin(/** @type {Conversation} */ conversation) {
-    conversation.begun = true;
-    conversation.hasOlder = (conversation.first?.seq ?? 1) > 1;
-    const {seq, epoch} = this.#read[conversation.key] ?? {};
-    for (const each of conversation.said) {
-      if (!("seq" in each) || each.mine || each.epoch !== epoch || each.seq <= seq) continue;
-      conversation.unread += 1;
-      conversation.marker ??= each.id;
-    }
-    if (conversation === this.#active) this.#timeline.show(conversation);
-    this.#markRead();
+    if (!conversation.begun) return;
+    if (isActive && !mine) this.#announce(`${from ?? "Somebody"}: ${text}`);
+    if (isActive) this.#showTyping();
     this.#showSidebar();
   }
 
-  #isSeen(/** @type {Conversation} */ conversation) {
+  /** The first messages of a room are here. */
+  #begin(conversation) {
+    conversation.begun = true;
+    conversation.hasOlder = conversation.first?.seq > 1;
+    const {seq, epoch} = this.#read[conversation.key] ?? {};
+    const unread = conversation.said.filter((each) => !each.mine && each.epoch === epoch && each.seq > seq);
+    conversation.unread = unread.length;
+    conversation.marker = unread[0]?.id ?? null;
+    if (conversation === this.#active) this.#timeline.show(conversation);
+    this.#showSidebar();
+  }
+
+  #isSeen(conversation) {
     return conversation === this.#active && !document.hidden && this.#timeline.isAtEnd;
   }
 
@@ -290,105 +247,84 @@ export class ChatPage {
     const conversation = this.#active;
     if (!conversation?.begun || !this.#isSeen(conversation)) return;
     const {last, unread, key} = conversation;
-    if (last) this.#read[key] = conversation.isDirect ? {sentAt: last.sentAt} : {seq: last.seq, epoch: last.epoch};
-    if (!unread) return;
-    conversation.read();
-    this.#showSidebar();
+    if (last) this.#read[key] = {seq: last.seq, epoch: last.epoch, sentAt: last.sentAt};
+    conversation.unread = 0;
+    if (unread) this.#showSidebar();
   }
 
-  #rememberRead() {
-    remember("read", this.#read);
-  }
-
-  #rememberRooms() {
-    remember("rooms", [...this.#conversations.keys()].filter((key) => !key.startsWith("@")));
-  }
-
-  #send(/** @type {string} */ text) {
+  #send(text) {
     const conversation = this.#active;
     if (!conversation) return;
-    const ref = crypto.getRandomValues(new BigUint64Array(1))[0].toString(36);
-    const sending = {ref, id: null, from: this.#me, text, sentAt: Date.now(), failed: null};
-    conversation.sending.push(sending);
+    const sending = {ref: crypto.getRandomValues(new Uint32Array(3)).join("-"), id: null, failed: null};
+    conversation.sending.push({...sending, from: this.#chat.name, text, sentAt: Date.now()});
     conversation.marker = null;
-    this.#timeline.unmark();
     this.#timeline.changed(conversation);
     this.#timeline.toEnd();
-    this.#deliver(conversation, sending);
+    this.#deliver(conversation, conversation.sending.at(-1));
   }
 
-  #deliver(/** @type {Conversation} */ conversation, /** @type {Sending} */ sending) {
+  #deliver(conversation, sending) {
     const deliver = async () => {
-      const {ref, text} = sending;
+      const {text, ref} = sending;
+      const {isDirect, title, key} = conversation;
       try {
-        const {id} = conversation.isDirect
-          ? await this.#chat.private(conversation.title, text, {ref})
-          : await this.#chat.say(text, conversation.key, {ref});
-        conversation.acknowledged(ref, id);
+        const saying = isDirect ? this.#chat.private(title, text, {ref}) : this.#chat.say(text, key, {ref});
+        conversation.acknowledged(sending, (await saying).id);
       } catch (error) {
-        const absent = error instanceof RequestFailed && error.code === "not_found";
-        sending.failed = absent ? `${conversation.title} is not here right now.` : problem(error);
-        if (conversation !== this.#active) toast(`A message to ${conversation.title} was not sent.`);
-        else this.#announce("Your message was not sent.");
+        sending.failed = error.code === "not_found" ? `${title} is not here right now.` : problem(error);
+        if (conversation === this.#active) this.#announce("Your message was not sent.");
+        else toast(`A message to ${title} was not sent.`);
       }
       this.#timeline.changed(conversation);
     };
-    const before = this.#sendings.get(conversation) ?? Promise.resolve();
-    this.#sendings.set(conversation, before.then(deliver));
+    this.#sendings.set(conversation, Promise.resolve(this.#sendings.get(conversation)).then(deliver));
   }
 
-  #retry(/** @type {Sending} */ sending) {
-    if (!this.#active) return;
+  #retry(sending) {
     sending.failed = null;
     this.#deliver(this.#active, sending);
     this.#timeline.changed(this.#active);
     this.#composer.focus();
   }
 
-  #drop(/** @type {Sending} */ sending) {
-    if (!this.#active) return;
-    this.#active.drop(sending.ref);
+  #drop(sending) {
+    this.#active.drop(sending);
     this.#timeline.changed(this.#active);
     this.#composer.focus();
   }
 
-  #tellTyping(/** @type {boolean} */ typing) {
-    const conversation = this.#active;
-    if (!conversation || conversation.isDirect || this.#chat.state !== "open") return;
+  #tellTyping(typing) {
+    if (!this.#active || this.#active.isDirect || this.#chat.state !== "open") return;
     // Nobody misses it.
-    this.#chat.typing(conversation.key, typing).catch(() => {});
+    this.#chat.typing(this.#active.key, typing).catch(() => {});
   }
 
-  async #fetchOlder(/** @type {Conversation} */ conversation) {
+  async #fetchOlder(conversation) {
     const {first, key} = conversation;
-    if (!first || conversation.isDirect || this.#fetching.has(conversation)) return;
-    this.#fetching.add(conversation);
+    if (this.#fetching.has(key)) return;
+    this.#fetching.add(key);
     try {
-      const before = {before: first.seq, epoch: first.epoch, limit: OLDER_PAGE};
-      const {messages, more} = await this.#chat.history(key, before);
-      conversation.hasOlder = more;
-      conversation.prepend(
-        messages.map(({id, seq, epoch, from, message, sentAt}) => {
-          return {id, seq, epoch, from, text: message, sentAt, mine: from === this.#me};
-        }),
-      );
+      const page = await this.#chat.history(key, {before: first.seq, epoch: first.epoch, limit: OLDER_PAGE});
+      conversation.hasOlder = page.more;
+      const me = this.#chat.name;
+      conversation.prepend(page.messages.map((each) => ({...each, text: each.message, mine: each.from === me})));
       this.#timeline.changed(conversation);
     } catch (error) {
       toast(`Older messages could not be loaded. ${problem(error)}`);
     } finally {
-      this.#fetching.delete(conversation);
+      this.#fetching.delete(key);
     }
   }
 
-  /** Have what was said to one alone while one was away; it comes live otherwise. */
+  /** Have what was said to one alone while one was away; otherwise it comes live. */
   async #fetchPrivate() {
+    const me = this.#chat.name;
     try {
-      const {messages} = await this.#chat.history(`@${this.#me}`);
-      for (const {id, from, message, sentAt} of messages) {
-        if (from === this.#me) continue;
+      for (const {id, from, message: text, sentAt} of (await this.#chat.history(`@${me}`)).messages) {
+        if (from === me) continue;
         const conversation = this.#conversation(`@${from ?? ""}`);
-        const seen = this.#isSeen(conversation) || sentAt <= (this.#read[conversation.key]?.sentAt ?? 0);
-        conversation.receive({id, seq: 0, epoch: "", from, text: message, sentAt, mine: false}, seen);
+        const seen = this.#isSeen(conversation) || sentAt <= this.#read[conversation.key]?.sentAt;
+        conversation.receive({id, from, text, sentAt, mine: false}, seen);
         this.#timeline.changed(conversation);
       }
       this.#showSidebar();
@@ -397,82 +333,73 @@ export class ChatPage {
     }
   }
 
-  async #enter(/** @type {string} */ room) {
-    const joined = await this.#chat.join(room);
-    this.#conversation(room).people = new Map(Object.entries(joined.members));
+  async #enter(room) {
+    await this.#chat.join(room);
     this.#show(room, true);
   }
 
   /** Join a room of the last visit. */
-  async #enterAgain(/** @type {string} */ room, /** @type {boolean} */ shown) {
+  async #enterAgain(room, shown) {
     try {
       await this.#chat.join(room);
       this.#conversation(room);
-      if (shown) this.#show(room, false);
+      if (shown) this.#show(room);
     } catch (error) {
       toast(`You could not get back into ${room}. ${problem(error)}`);
     }
   }
 
   async #leave() {
-    const conversation = this.#active;
-    if (!conversation) return;
-    const {key, isDirect} = conversation;
+    const {key, isDirect} = this.#active;
     try {
       if (!isDirect) await this.#chat.leave(key);
+      this.#close(key);
+      this.#composer.focus();
     } catch (error) {
       toast(problem(error));
-      return;
-    }
-    this.#close(key);
-    this.#composer.focus();
-    if (!isDirect) {
-      const undo = () => void this.#enter(key).catch((error) => toast(problem(error)));
-      toast(`You have left ${key}.`, {label: "Undo", run: undo});
     }
   }
 
-  async #rename(/** @type {string} */ wanted) {
-    const {name} = await this.#chat.setName(wanted);
+  async #rename(wanted) {
+    await this.#chat.setName(wanted);
+    const {name} = this.#chat;
     remember("name", name);
     remember("name", name, tab);
     this.#sidebar.showMe(name);
-    if (this.#active) void this.#lookAround(this.#active);
+    this.#lookAround(this.#active);
   }
 
   #signOut() {
     remember("name", null, tab);
-    this.#rememberRead();
     this.#chat.close();
     location.reload();
   }
 
   /** See who is in a room. */
-  async #lookAround(/** @type {Conversation} */ conversation) {
-    if (conversation.isDirect || !this.#chat.rooms.includes(conversation.key)) return;
-    try {
-      const {members, nameless} = await this.#chat.who(conversation.key);
-      conversation.people = new Map(Object.entries(members));
-      conversation.nameless = nameless;
-      this.#showPeople(conversation);
-    } catch {
-      // It is asked again with the next connection; what comes meanwhile is shown.
-    }
+  async #lookAround(conversation) {
+    if (!this.#chat.rooms.includes(conversation?.key) || this.#chat.state !== "open") return;
+    // Where that fails, it is asked again with the next connection.
+    const {members, nameless} = await this.#chat.who(conversation.key).catch(() => ({members: {}, nameless: 0}));
+    conversation.people = new Map(Object.entries(members));
+    conversation.nameless = nameless;
+    this.#showPeople(conversation);
   }
 
-  #showPeople(/** @type {Conversation} */ conversation) {
-    if (conversation !== this.#active) return;
+  #showPeople(conversation) {
+    if (conversation !== this.#active || !conversation) return;
     const {isDirect, title, people, nameless} = conversation;
-    const both = new Map([this.#me, title].map((name) => [name, 1]));
-    this.#people.show(isDirect ? both : people, isDirect ? 0 : nameless, this.#me);
-    const here = people.size + nameless;
-    byId("subtitle").textContent = isDirect ? "Just the two of you" : here ? `${plural(here, "person", "people")} here` : "";
+    const me = this.#chat.name;
+    if (isDirect) this.#people.show(new Map([me, title].map((name) => [name, 1])), 0, me);
+    else this.#people.show(people, nameless, me);
+    const words = people.size + nameless ? `${plural(people.size + nameless, "person", "people")} here` : "";
+    byId("subtitle").textContent = isDirect ? "Just the two of you" : words;
   }
 
+  /** Once a frame. */
   #showSidebar() {
-    this.#sidebarFrame ||= requestAnimationFrame(() => {
-      this.#sidebarFrame = 0;
-      this.#sidebar.show(this.#conversations.values(), this.#active);
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#sidebar.show([...this.#conversations.values()], this.#active);
     });
   }
 
@@ -481,53 +408,29 @@ export class ChatPage {
     if (byId("typing").textContent !== words) byId("typing").textContent = words;
   }
 
-  #changed(/** @type {State} */ state) {
-    this.#state = state;
-    if (state.state === "open") {
-      void this.#fetchPrivate();
-      if (this.#active) void this.#lookAround(this.#active);
-    }
-    this.#showState();
-  }
-
   #showState() {
-    if (!this.#state) return;
     const {state, attempt, retryAt, why} = this.#state;
-    const offline = !navigator.onLine;
-    const seconds = retryAt === null ? 0 : Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-    const short = {connecting: "Connecting…", open: "Connected", waiting: "Not connected", closed: "Signed out"};
-    this.#sidebar.showState(short[state], state === "open");
-    const banner = byId("banner");
-    banner.hidden = state === "open" || (state === "connecting" && attempt === 0);
-    if (banner.hidden) return;
+    byId("state").textContent = STATES[state];
+    byId("state").classList.toggle("good", state === "open");
+    byId("banner").hidden = state === "open" || (state === "connecting" && attempt === 0);
+    const seconds = Math.ceil((retryAt - Date.now()) / 1000);
     let words = "The connection was lost. Trying again";
-    if (state === "closed") words = why ? sentence(why) : "You are not connected any more.";
-    else if (offline) words = "You are offline. What you write is sent when you are back";
+    if (!navigator.onLine) words = "You are offline. What you write is sent when you are back";
     else if (attempt > 2) words = "The chat cannot be reached. Trying again";
-    else if (why) words = `${sentence(why)} Connecting again`;
-    if (byId("banner-text").textContent?.startsWith(words) !== true) byId("banner-text").textContent = words;
-    const countdown = element("span", {"aria-hidden": "true"}, seconds > 0 && !offline ? ` in ${seconds} s` : "…");
-    byId("banner-text").replaceChildren(words, ...(state === "closed" ? [] : [countdown]));
+    if (why) words = sentence(why);
+    else if (state === "closed") words = "You are not connected any more.";
+    // What is the same again is not read aloud again.
+    if (byId("banner-text").textContent !== words) byId("banner-text").textContent = words;
+    byId("countdown").textContent = retryAt && seconds > 0 ? `in ${seconds} s` : "";
     byId("reconnect").textContent = state === "closed" ? "Connect again" : "Try now";
   }
 
   /** Say something to who does not see it. */
-  #announce(/** @type {string} */ text) {
+  #announce(text) {
     const announcer = byId("announcer");
-    const now = performance.now();
-    const recent = [...announcer.children].filter((each) => now - Number(each.getAttribute("data-at")) < 1000);
-    if (recent.length >= MOST_ALOUD) return;
-    announcer.append(element("p", {"data-at": String(now)}, text));
-    while (announcer.children.length > 20) announcer.firstElementChild?.remove();
-  }
-
-  #key(/** @type {KeyboardEvent} */ event) {
-    const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
-    if (event.altKey && step) {
-      event.preventDefault();
-      const keys = [...this.#conversations.keys()];
-      const next = keys[(keys.indexOf(this.#active?.key ?? "") + step + keys.length) % keys.length];
-      if (next) this.#show(next, true);
-    }
+    if (announcer.children.length >= MOST_ALOUD) return;
+    const said = element("p", {}, text);
+    announcer.append(said);
+    setTimeout(() => said.remove(), 1000);
   }
 }

@@ -1,29 +1,20 @@
 /**
- * Where the chat is, and how to be let in.
- *
- * `config.json` beside the page has `websocketUrl`, and may have `token`, `nameClaim`, `rooms`, `pingSeconds`,
- * `rolloverSeconds`, `renewSeconds` and `answerSeconds`. Where it has no URL, the page's own URL may:
- * `?url=wss://...`. In this order: a link to a page must not lead its users, and their tokens, elsewhere.
+ * Where the chat is, and how to be let in: `config.json` beside the page, which docs/web.md describes. Where it
+ * has no `websocketUrl`, the page's own URL may: `?url=wss://...`. In this order: a link to a page must not lead
+ * its users, and their tokens, elsewhere.
  */
 
-const SECONDS = ["pingSeconds", "rolloverSeconds", "renewSeconds", "answerSeconds", "probeSeconds"];
+const SECONDS = ["pingSeconds", "answerSeconds", "probeSeconds", "rolloverSeconds", "renewSeconds"];
 
-/**
- * @typedef {{url: string | null, rooms: string[], nameClaim: string, seconds: Record<string, number>,
- *   token: string | null}} Config
- */
-
-/** @returns {Promise<Config>} */
 export async function load() {
-  const given = await file().catch(() => /** @type {Record<string, any>} */ ({}));
-  const asked = new URLSearchParams(location.search).get("url");
-  const seconds = SECONDS.filter((name) => typeof given[name] === "number" && given[name] > 0);
+  const given = await file().catch(() => ({}));
+  const seconds = SECONDS.filter((name) => given[name] > 0).map((name) => [name, given[name]]);
   return {
-    url: chatUrl(given.websocketUrl) ?? chatUrl(asked),
-    rooms: Array.isArray(given.rooms) ? given.rooms.map(String) : ["lobby"],
-    nameClaim: typeof given.nameClaim === "string" ? given.nameClaim : "sub",
-    seconds: Object.fromEntries(seconds.map((name) => [name, given[name]])),
+    url: chatUrl(given.websocketUrl) ?? chatUrl(new URLSearchParams(location.search).get("url")),
+    rooms: given.rooms ?? ["lobby"],
+    nameClaim: given.nameClaim ?? "sub",
     token: tokenOf(given),
+    seconds: Object.fromEntries(seconds),
   };
 }
 
@@ -33,23 +24,20 @@ export async function token() {
 }
 
 /** The URL of a chat: ws or wss, and nobody's password in it. Null for any other. */
-export function chatUrl(/** @type {unknown} */ text) {
-  if (typeof text !== "string" || !URL.canParse(text)) return null;
-  const url = new URL(text);
-  if (!["ws:", "wss:"].includes(url.protocol) || url.username || url.password) return null;
+export function chatUrl(text) {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (!url || !["ws:", "wss:"].includes(url.protocol) || url.username || url.password) return null;
   url.hash = "";
   return url.href;
 }
 
-/** @returns {Promise<Record<string, any>>} */
 async function file() {
   const answer = await fetch("config.json", {cache: "no-store"});
   return answer.ok ? answer.json() : {};
 }
 
-function tokenOf(/** @type {Record<string, unknown>} */ given) {
-  // What follows '#' stays in the browser; neither the host nor a log sees it.
+function tokenOf(given) {
+  // What follows '#' stays in the browser. The file's token is for the file's chat, and for no other.
   const pasted = new URLSearchParams(location.hash.slice(1)).get("token");
-  // The file's token is for the file's chat, and for no other.
-  return pasted ?? (chatUrl(given.websocketUrl) && typeof given.token === "string" ? given.token : null);
+  return pasted ?? (chatUrl(given.websocketUrl) ? (given.token ?? null) : null);
 }

@@ -1,67 +1,57 @@
-/** Making and finding elements. Text is set as text: nothing here, or anywhere on this page, parses HTML. */
+/** Finding and making elements. Text is set as text: nothing on this page parses HTML. */
 
-/**
- * The element with an id, which the page has.
- *
- * @template {Element} [E=HTMLElement]
- * @param {string} id
- */
+/** @returns {any} */
 export function byId(id) {
-  return /** @type {E} */ (/** @type {unknown} */ (document.getElementById(id)));
+  return document.getElementById(id);
 }
 
-/**
- * Make an element.
- *
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {Record<string, string | boolean>} [attributes] One that is false is left out.
- * @param {...(Node | string | null)} children
- */
+/** Make an element. An attribute that is false is left out. @returns {any} */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== false) made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.filter((child) => child !== null));
+  made.append(...children);
   return made;
 }
 
-const SVG = "http://www.w3.org/2000/svg";
+/** A button that is nothing but words. */
+export function quietButton(label, run) {
+  const button = element("button", {class: "quiet", type: "button"}, label);
+  button.addEventListener("click", run);
+  return button;
+}
 
-/** Make an icon of strokes on a field of 20 by 20. */
-export function icon(/** @type {string} */ path) {
-  const svg = document.createElementNS(SVG, "svg");
+/** Text for who does not see. */
+export function aloud(text) {
+  return element("span", {class: "visually-hidden"}, text);
+}
+
+/** An icon of strokes on a field of 20 by 20. */
+export function icon(path) {
+  const [svg, strokes] = ["svg", "path"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
   svg.setAttribute("viewBox", "0 0 20 20");
   svg.setAttribute("aria-hidden", "true");
-  const strokes = document.createElementNS(SVG, "path");
   strokes.setAttribute("d", path);
   svg.append(strokes);
   return svg;
 }
 
-/** Make the round mark of a name: its initial, on a tint that is always the same for the name. */
-export function avatar(/** @type {string | null} */ name) {
-  const made = element("span", {class: "avatar", "aria-hidden": "true"});
-  paint(made, name);
-  return made;
+/** The round mark of a name: its initial, on a tint that is always the same for the name. */
+export function avatar(name, mark = element("span")) {
+  const [first] = graphemes(name ?? "·");
+  mark.className = "avatar";
+  mark.setAttribute("aria-hidden", "true");
+  mark.textContent = first.toLocaleUpperCase();
+  let hue = 7;
+  for (const character of name ?? "") hue = (hue * 31 + character.codePointAt(0)) % 360;
+  mark.style.setProperty("--hue", hue);
+  return mark;
 }
 
-/** Make an element the mark of a name. */
-export function paint(/** @type {HTMLElement} */ mark, /** @type {string | null} */ name) {
-  mark.textContent = name === null ? "·" : initial(name);
-  mark.style.setProperty("--hue", String(hue(name ?? "")));
-}
+const segmenter = new Intl.Segmenter(undefined, {granularity: "grapheme"});
 
-const graphemes = new Intl.Segmenter(undefined, {granularity: "grapheme"});
-
-function initial(/** @type {string} */ name) {
-  for (const {segment} of graphemes.segment(name)) return segment.toLocaleUpperCase();
-  return "";
-}
-
-function hue(/** @type {string} */ name) {
-  let sum = 7;
-  for (const character of name) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 3600;
-  return sum % 360;
+/** What people take for characters. */
+export function graphemes(text) {
+  return Array.from(segmenter.segment(text), ({segment}) => segment);
 }

@@ -5,9 +5,9 @@ import {byId} from "./dom.js";
 export class FormField {
   #problem;
 
-  /** @param {string} id The input's; `<id>-error` has the problem. */
+  /** `<id>-error` is where the problem is said. */
   constructor(id) {
-    this.input = /** @type {HTMLInputElement} */ (byId(id));
+    this.input = byId(id);
     this.#problem = byId(`${id}-error`);
     this.input.addEventListener("input", () => this.complain(""));
   }
@@ -16,16 +16,15 @@ export class FormField {
     return this.input.value.trim();
   }
 
-  set value(/** @type {string} */ value) {
+  set value(value) {
     this.input.value = value;
     this.complain("");
   }
 
-  /** Say what is wrong, and whether anything is. */
-  complain(/** @type {string} */ problem) {
+  /** Say what is wrong; true where anything is. */
+  complain(problem) {
     this.#problem.textContent = problem;
-    if (problem) this.input.setAttribute("aria-invalid", "true");
-    else this.input.removeAttribute("aria-invalid");
+    this.input.setAttribute("aria-invalid", problem !== "");
     if (problem) this.input.focus();
     return problem !== "";
   }

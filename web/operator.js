@@ -1,90 +1,60 @@
-/** The operator's view: how the connection does. */
+/** The operator's view: how the connection does. It asks for pongs only while it is shown. */
 
 import {byId} from "./dom.js";
 
 const EVERY_MS = 5000;
+// Five minutes of them.
 const SHOWN = 60;
-// Over so long, messages per second are averaged.
+// Messages per second are averaged over so long.
 const RATE_MS = 10_000;
 
 export class Operator {
   #chat;
   #opened = 0;
   #rollovers = 0;
-  /** Of the last five minutes, in ms; null where there was no answer. @type {(number | null)[]} */
   #trips = [];
-  /** @type {number[]} */
   #arrivals = [];
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #timer;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #second;
+  #timers = [];
 
-  /** @param {import("./chat-client.js").ChatClient} chat */
   constructor(chat) {
     this.#chat = chat;
-    chat.on("rollover", () => {
-      this.#rollovers += 1;
-      // A roll-over opens too, and is no reconnect.
-      this.#opened -= 1;
-    });
     chat.on("state", ({state}) => (this.#opened += state === "open" ? 1 : 0));
-    for (const type of /** @type {const} */ (["message", "private"])) chat.on(type, () => this.#arrived());
+    chat.on("rollover", () => (this.#rollovers += 1));
+    chat.on("message", () => this.#arrivals.push(performance.now()));
+    chat.on("private", () => this.#arrivals.push(performance.now()));
   }
 
-  /** Show it or not. It asks the server for its pongs only while it is shown. */
-  show(/** @type {boolean} */ shown) {
+  show(shown) {
     byId("operator").hidden = !shown;
-    clearInterval(this.#timer);
-    clearInterval(this.#second);
+    this.#timers.forEach(clearInterval);
     if (!shown) return;
-    this.#timer = setInterval(() => void this.#measure(), EVERY_MS);
-    this.#second = setInterval(() => this.#count(), 1000);
-    void this.#measure();
+    this.#timers = [setInterval(() => this.#measure(), EVERY_MS), setInterval(() => this.#count(), 1000)];
+    this.#measure();
     this.#count();
   }
 
-  #arrived() {
-    this.#arrivals.push(performance.now());
-    if (this.#arrivals.length > 5000) this.#arrivals.splice(0, 1000);
-  }
-
   async #measure() {
+    if (this.#chat.state !== "open") return;
     const start = performance.now();
-    let trip = null;
-    if (this.#chat.state === "open") {
-      await this.#chat.ping().then(
-        () => (trip = performance.now() - start),
-        () => {},
-      );
-    }
-    this.#trips.push(trip);
-    this.#trips.splice(0, this.#trips.length - SHOWN);
-    byId("round-trip").textContent = trip === null ? "–" : `${Math.round(trip)} ms`;
-    this.#draw();
+    await this.#chat.ping().catch(() => {});
+    this.#trips = [...this.#trips, performance.now() - start].slice(-SHOWN);
+    const highest = Math.max(20, ...this.#trips);
+    const points = this.#trips.map((trip, index) => {
+      const x = 240 - ((this.#trips.length - 1 - index) * 240) / (SHOWN - 1);
+      return `${x.toFixed(1)},${(30 - (trip / highest) * 28).toFixed(1)}`;
+    });
+    byId("sparkline").firstElementChild.setAttribute("points", points.join(" "));
+    const [least, most] = [Math.min(...this.#trips), Math.max(...this.#trips)].map(Math.round);
+    byId("sparkline").setAttribute("aria-label", `${least} to ${most} ms over the last five minutes`);
+    byId("round-trip").textContent = `${Math.round(this.#trips.at(-1))} ms`;
   }
 
   #count() {
     const since = performance.now() - RATE_MS;
     this.#arrivals = this.#arrivals.filter((at) => at > since);
-    const rate = this.#arrivals.length / (RATE_MS / 1000);
-    byId("rate").textContent = rate >= 10 || rate === 0 ? rate.toFixed(0) : rate.toFixed(1);
-    byId("reconnects").textContent = String(Math.max(0, this.#opened - 1));
+    byId("rate").textContent = String((this.#arrivals.length * 1000) / RATE_MS);
+    // A roll-over opens too.
+    byId("reconnects").textContent = String(Math.max(0, this.#opened - 1 - this.#rollovers));
     byId("rollovers").textContent = String(this.#rollovers);
-  }
-
-  #draw() {
-    const highest = Math.max(20, ...this.#trips.map((trip) => trip ?? 0));
-    const line = byId("sparkline").querySelector("polyline");
-    const points = this.#trips.flatMap((trip, index) => {
-      const x = 240 - (this.#trips.length - 1 - index) * (240 / (SHOWN - 1));
-      return trip === null ? [] : [`${x.toFixed(1)},${(30 - (trip / highest) * 28).toFixed(1)}`];
-    });
-    line?.setAttribute("points", points.join(" "));
-    const known = this.#trips.filter((trip) => trip !== null);
-    const words = known.length
-      ? `Round-trip time over the last five minutes: ${Math.round(Math.min(...known))} to ${Math.round(Math.max(...known))} ms`
-      : "Round-trip time over the last five minutes: not known";
-    byId("sparkline").setAttribute("aria-label", words);
   }
 }

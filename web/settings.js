@@ -5,36 +5,31 @@ import {FormField} from "./form-field.js";
 import {nameProblem, normalName, problem} from "./words.js";
 
 export class Settings {
-  #dialog = /** @type {HTMLDialogElement} */ (byId("settings"));
-  #field = new FormField("rename");
-
-  /**
-   * @param {{name: () => string, canRename: boolean, rename: (name: string) => Promise<unknown>,
-   *   figures: boolean, showFigures: (shown: boolean) => void, signOut: () => void}} page
-   */
-  constructor({name, canRename, rename, figures, showFigures, signOut}) {
-    byId("rename-field").hidden = !canRename;
+  /** `page`: {canRename, figures, name(), rename(name), showFigures(shown), signOut()}. */
+  constructor(page) {
+    const dialog = byId("settings");
+    const field = new FormField("rename");
+    const figures = byId("figures");
+    byId("rename-field").hidden = !page.canRename;
+    figures.checked = page.figures;
     byId("settings-open").addEventListener("click", () => {
-      this.#field.value = name();
-      this.#dialog.showModal();
+      field.value = page.name();
+      dialog.showModal();
     });
-    const figuresSwitch = /** @type {HTMLInputElement} */ (byId("operator-switch"));
-    figuresSwitch.checked = figures;
-    figuresSwitch.addEventListener("change", () => showFigures(figuresSwitch.checked));
-    byId("sign-out").addEventListener("click", signOut);
+    figures.addEventListener("change", () => page.showFigures(figures.checked));
+    byId("sign-out").addEventListener("click", () => page.signOut());
     byId("settings-form").addEventListener("submit", async (event) => {
       event.preventDefault();
-      const wanted = normalName(this.#field.value);
-      if (canRename && wanted !== name()) {
-        if (this.#field.complain(nameProblem(this.#field.value))) return;
-        try {
-          await rename(wanted);
-        } catch (error) {
-          this.#field.complain(problem(error));
-          return;
+      try {
+        const wanted = normalName(field.value);
+        if (wanted !== page.name()) {
+          if (field.complain(nameProblem(field.value))) return;
+          await page.rename(wanted);
         }
+        dialog.close();
+      } catch (error) {
+        field.complain(problem(error));
       }
-      this.#dialog.close();
     });
   }
 }
