@@ -6,6 +6,7 @@ messages, lost replies, refused handshakes, silence.
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from contextlib import suppress
 from enum import Enum
@@ -19,18 +20,20 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from chalicelib.actions.table import ACTIONS
-from chalicelib.errors import ChatError, NotInRoom
+from chalicelib.errors import ChatError, NotFound, NotInRoom
 from chalicelib.wire import requests
 from chalicelib.wire.events import (
     Ack,
     Error,
     Event,
     Form,
+    Goodbye,
     Joined,
     Left,
     Message,
     Named,
     Pong,
+    Private,
     RoomList,
     StoredMessages,
     WhoIsThere,
@@ -57,7 +60,9 @@ class Visitor:
         socket: Its socket.
         name: The name in its URL.
         rooms: The rooms that it is in.
+        token: The token that it came with, or has renewed.
         frames: What it has sent, in order.
+        expired: Whether its token has expired.
     """
 
     def __init__(self, socket: ServerConnection) -> None:
@@ -66,6 +71,9 @@ class Visitor:
         self.socket = socket
         self.name = query.get("name", [None])[0]
         self.rooms = query.get("room", ["lobby"])
+        offers = self.headers.get("Sec-WebSocket-Protocol", "").split(", ")
+        self.token = next((offer[7:] for offer in offers if offer.startswith("bearer.")), None)
+        self.expired = False
         self.frames: list[dict[str, object]] = []
 
     @property
@@ -103,6 +111,9 @@ class ChatServer:
         expired: Numbers up to this one are not in the history any more.
         statuses: How the next handshakes are refused.
         faults: What becomes of the next requests for an action.
+        members: Who is in every room.
+        open_rooms: The rooms that are listed.
+        longest_seconds: After so long a connection is ended, as API Gateway does after two hours.
     """
 
     def __init__(self) -> None:
@@ -112,8 +123,12 @@ class ChatServer:
         self.expired = 0
         self.statuses: list[int] = []
         self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
+        self.members = {"ann": 1}
+        self.open_rooms = {"lobby": 1}
+        self.longest_seconds: float | None = None
         self._acks: dict[tuple[str | None, str], Ack] = {}
         self._changed = asyncio.Condition()
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "ChatServer":
         self._serving = serve(
@@ -145,12 +160,34 @@ class ChatServer:
             )
         return self.visitors[number - 1]
 
-    async def publish(self, text: str, room: str = "lobby", *, lost: bool = False) -> Message:
-        """Store a message, and send it unless it is to be lost on the way."""
+    async def publish(
+        self,
+        text: str,
+        room: str = "lobby",
+        *,
+        lost: bool = False,
+        sender: str | None = "ann",
+        sent_at: int | None = None,
+    ) -> Message:
+        """Store a message, and send it unless it is to be lost on the way.
+
+        Args:
+            text: What is said.
+            room: Where.
+            lost: Whether it is.
+            sender: Who says it.
+            sent_at: Unix time in ms; None for a time that tells nothing.
+        """
         log = self.logs[room]
         seq = len(log) + 1
         message = Message(
-            room=room, seq=seq, epoch=self.epoch, id=f"{room}{seq}", sender="ann", message=text, sent_at=seq
+            room=room,
+            seq=seq,
+            epoch=self.epoch,
+            id=f"{room}{seq}",
+            sender=sender,
+            message=text,
+            sent_at=seq if sent_at is None else sent_at,
         )
         log.append(message)
         for visitor in self.visitors:
@@ -164,6 +201,8 @@ class ChatServer:
     async def _receive(self, socket: ServerConnection) -> None:
         visitor = Visitor(socket)
         self.visitors.append(visitor)
+        if self.longest_seconds is not None:
+            asyncio.get_running_loop().call_later(self.longest_seconds, self._end, socket)
         with suppress(ConnectionClosed):
             async for frame in socket:
                 fields = json.loads(frame)
@@ -172,9 +211,24 @@ class ChatServer:
                     visitor.frames.append(fields)
                     self._changed.notify_all()
 
+    def _end(self, socket: ServerConnection) -> None:
+        self._ending.add(task := asyncio.create_task(socket.close(1001, "Going away")))
+        task.add_done_callback(self._ending.discard)
+
     async def _serve(self, visitor: Visitor, body: str) -> None:
         frame = parse_frame(body)
         action, ref = frame.pop("action"), frame["ref"]
+        if action == "authenticate":
+            visitor.token, visitor.expired = frame["token"], False
+            await visitor.tell(Named(name=visitor.name or "", ref=ref))
+            return
+        if visitor.expired:
+            await visitor.tell(Error(code="token_expired", message="it has", action=action, ref=ref))
+            await visitor.tell(
+                Goodbye(code="token_expired", reason="Your token has expired", retry_after=None)
+            )
+            await visitor.socket.close()
+            return
         fault = self.faults[action].pop(0) if self.faults[action] else None
         if fault is Fault.UNSEEN:
             visitor.cut()
@@ -197,8 +251,10 @@ class ChatServer:
         match request:
             case requests.OnMessage(message=text, room=room, ref=ref):
                 return await self._say(visitor, text, room, ref or "")
-            case requests.History(room=room, after=after, limit=limit, epoch=epoch, ref=ref):
-                return self._history(room, after, limit, epoch, ref)
+            case requests.PrivateMessage(to=to, message=text, ref=ref):
+                return await self._whisper(visitor, to, text, ref or "")
+            case requests.History(room=room, after=after, before=before, limit=limit, epoch=epoch, ref=ref):
+                return self._history(room, after, before, limit, epoch, ref)
             case requests.JoinRoom(room=room, ref=ref):
                 visitor.rooms.append(room)
                 seq = len(self.logs[room])
@@ -209,9 +265,15 @@ class ChatServer:
             case requests.TypingIndicator(room=room, ref=ref):
                 return Ack(room=room, ref=ref)
             case requests.Who(room=room, ref=ref):
-                return WhoIsThere(room=room, members={"ann": 1}, nameless=0, count=1, ref=ref)
+                return WhoIsThere(
+                    room=room,
+                    members=self.members,
+                    nameless=0,
+                    count=sum(self.members.values()),
+                    ref=ref,
+                )
             case requests.ListRooms(ref=ref):
-                return RoomList(rooms={"lobby": 1}, ref=ref)
+                return RoomList(rooms=self.open_rooms, ref=ref)
             case requests.SetName(name=name, ref=ref):
                 return Named(name=name, ref=ref)
             case requests.Ping(ref=ref):
@@ -224,18 +286,37 @@ class ChatServer:
         first = self._acks.get((visitor.name, ref))
         if first is not None and visitor.name is not None:
             return Ack(room=room, seq=first.seq, epoch=first.epoch, id=first.id, ref=ref, duplicate=True)
-        message = await self.publish(text, room)
+        message = await self.publish(text, room, sender=visitor.name, sent_at=int(time.time() * 1000))
         ack = Ack(room=room, seq=message.seq, epoch=message.epoch, id=message.id, ref=ref)
         self._acks[visitor.name, ref] = ack
         return ack
 
+    async def _whisper(self, visitor: Visitor, to: str, text: str, ref: str) -> Ack:
+        """Say something to all connections of a user, and to the sender's own; stored nowhere."""
+        if to not in [each.name for each in self.visitors]:
+            raise NotFound(to)
+        private = Private(
+            id=f"private {ref}", sender=visitor.name, to=to, message=text, sent_at=int(time.time() * 1000)
+        )
+        for each in self.visitors:
+            if each.name in (to, visitor.name):
+                await each.tell(private)
+        return Ack(room=f"@{to}", seq=1, epoch=self.epoch, id=private.id, ref=ref)
+
     def _history(
-        self, room: str, after: int | None, limit: int, epoch: str | None, ref: str | None
+        self,
+        room: str,
+        after: int | None,
+        before: int | None,
+        limit: int,
+        epoch: str | None,
+        ref: str | None,
     ) -> StoredMessages:
         log = self.logs[room]
         same = epoch in (None, self.epoch)
         start = 0 if not same or after is None else after
-        rest = [message for message in log if message.seq > max(start, self.expired)]
+        end = len(log) if before is None else before - 1
+        rest = [message for message in log[:end] if message.seq > max(start, self.expired)]
         return StoredMessages(
             room=room,
             seq=len(log),
