@@ -113,6 +113,6 @@ class Page:
         return HTTPStatus.OK, TYPES[file.suffix], file.read_bytes()
 
     def _headers(self) -> dict[str, str]:
-        chat = urlsplit(self._config()["websocketUrl"])
-        policy = POLICY.format(chat=f"{chat.scheme}://{chat.netloc}")
+        chat = urlsplit(self._config().get("websocketUrl", "ws:"))
+        policy = POLICY.format(chat=f"{chat.scheme}://{chat.netloc}" if chat.netloc else "wss: ws:")
         return {**HEADERS, "Content-Security-Policy": policy}

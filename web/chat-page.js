@@ -421,7 +421,7 @@ export class ChatPage {
     else if (state === "closed") words = "You are not connected any more.";
     // What is the same again is not read aloud again.
     if (byId("banner-text").textContent !== words) byId("banner-text").textContent = words;
-    byId("countdown").textContent = retryAt && seconds > 0 ? `in ${seconds} s` : "";
+    byId("countdown").textContent = retryAt && seconds > 0 && navigator.onLine ? `in ${seconds} s` : "";
     byId("reconnect").textContent = state === "closed" ? "Connect again" : "Try now";
   }
 

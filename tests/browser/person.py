@@ -72,8 +72,9 @@ class Person:
         expect(self.title).to_have_text(conversation)
 
     def sees(self, *texts: str) -> None:
-        """Wait until the messages are these and no others, from the top."""
+        """Wait until the messages are these and no others, from the top, and none waits to be sent."""
         expect(self.page.locator("#messages .text")).to_have_text(list(texts), timeout=SECONDS * 1000)
+        expect(self.page.locator("#messages .sending")).to_have_count(0, timeout=SECONDS * 1000)
 
     @property
     def field(self) -> Locator:

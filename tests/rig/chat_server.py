@@ -48,7 +48,8 @@ class Fault(Enum):
     UNSEEN = "the connection breaks before it is served"
     UNANSWERED = "the connection breaks before it is answered"
     IGNORED = "nothing happens"
-    UNAVAILABLE = "it is answered with an error"
+    UNAVAILABLE = "it is done, and answered with an error"
+    REFUSED = "it is not done, and answered with an error"
     REPEATED = "it is answered twice"
     OVERTAKEN = "a message to its room comes before the answer"
 
@@ -232,7 +233,9 @@ class ChatServer:
         fault = self.faults[action].pop(0) if self.faults[action] else None
         if fault is Fault.UNSEEN:
             visitor.cut()
-        if fault in (Fault.UNSEEN, Fault.IGNORED):
+        if fault is Fault.REFUSED:
+            await visitor.tell(Error(code="unavailable", message="try again", action=action, ref=ref))
+        if fault in (Fault.UNSEEN, Fault.IGNORED, Fault.REFUSED):
             return
         try:
             reply = await self._do(parse_request(action, frame, ACTIONS[action].request), visitor)
