@@ -3,7 +3,7 @@
 import {claims} from "./chat-client.js";
 import {ChatPage} from "./chat-page.js";
 import {load} from "./config.js";
-import {recall, remember, tab} from "./memory.js";
+import {recall, tab} from "./memory.js";
 import {welcome} from "./welcome.js";
 
 const config = await load();
@@ -15,9 +15,5 @@ if (name === null || url === null) {
   const [chosen, chat] = await welcome(recall("name", ""), ofToken !== null, url);
   name = ofToken ?? chosen;
   url = chat;
-}
-if (!ofToken) {
-  remember("name", name);
-  remember("name", name, tab);
 }
 new ChatPage(url, name, config);

@@ -1,12 +1,6 @@
 /**
  * A client of Chalice Chat that stays connected: it loses no message, gives none twice, and gives those of a
- * room in order. For browsers, and whatever else has WebSocket, EventTarget and crypto. docs/web.md says more.
- *
- * @example
- * const chat = new ChatClient("wss://...", {name: "alice", rooms: ["lobby", "cats"]});
- * chat.on("message", ({room, from, message}) => console.log(room, from, message));
- * await chat.connect();
- * await chat.say("Hello everyone");
+ * room in order. For browsers, and whatever else has WebSocket, EventTarget and crypto. docs/web.md has more.
  */
 
 /**
@@ -45,11 +39,11 @@
  * @property {number} [history] How many old messages of each room to begin with, 100 at most.
  * @property {string | null | (() => string | null | Promise<string | null>)} [token] A JWT; or what gives the
  *   one of now, before each connection and again before its `exp`.
- * @property {number} [pingSeconds] Time between pings; below API Gateway's ten idle minutes.
- * @property {number} [answerSeconds] Time for an answer. A ping without one says that the connection is dead.
+ * @property {number} [pingSeconds] Between pings: API Gateway ends what idles for ten minutes.
+ * @property {number} [answerSeconds] For an answer: a ping without one says that the connection is dead.
  * @property {number} [probeSeconds] The same, for the ping of `wake`.
  * @property {number} [rolloverSeconds] Age at which a socket is replaced: API Gateway ends it after two hours.
- * @property {number} [renewSeconds] Time before a token's `exp` at which it is renewed.
+ * @property {number} [renewSeconds] Before a token's `exp`, to renew it.
  * @property {() => number} [random] From 0 to 1, for the jitter.
  */
 
@@ -95,12 +89,7 @@ export class Unconfirmed extends ChatError {}
 /** The client is not open, or not any more. */
 export class Closed extends ChatError {}
 
-/**
- * The claims of a JWT, unchecked: that is for the server. Empty for what is none.
- *
- * @param {string} token
- * @returns {Record<string, unknown>}
- */
+/** The claims of a JWT, unchecked. @param {string} token @returns {Record<string, unknown>} */
 export function claims(token) {
   try {
     const body = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
@@ -110,7 +99,7 @@ export function claims(token) {
   }
 }
 
-/** Waits with full jitter: any time from none to a bound that doubles, so that clients spread out. */
+/** Waits with full jitter, from none to a bound that doubles, so that clients spread out. */
 class Backoff {
   #random;
   #bound = SHORTEST_WAIT;
@@ -382,11 +371,9 @@ class Outbox {
 }
 
 /**
- * A connection to the chat that outlives its sockets. What is published in a room from when `connect` or `join`
- * has resolved is given as `message`, each once and in order.
- *
- * Requests raise RequestFailed, NoAnswer, and Closed. One whose connection is lost is made again on the next; one
- * that is `rate_limited`, when its time has come.
+ * A connection to the chat that outlives its sockets. What is published in a room once `connect` or `join` has
+ * resolved is given as `message`, each once and in order. Requests raise RequestFailed, NoAnswer and Closed; one
+ * whose connection is lost is made again on the next, and one that is `rate_limited` when its time has come.
  */
 export class ChatClient extends EventTarget {
   /** The user, as the last `setName` left it. @type {string | null} */
@@ -497,24 +484,12 @@ export class ChatClient extends EventTarget {
     return this.#request("onMessage", {room, message: text}, {ref, whenLost: "once"});
   }
 
-  /**
-   * Say something to one user, as `say` does.
-   *
-   * @param {string} to
-   * @param {string} text
-   * @param {{ref?: string}} [options]
-   * @returns {Promise<Ack>}
-   */
-  private(to, text, {ref} = {}) {
-    return this.#request("privateMessage", {to, message: text}, {ref, whenLost: "once"});
+  /** As `say`, to one user. @param {{ref?: string}} [options] @returns {Promise<Ack>} */
+  private(/** @type {string} */ to, /** @type {string} */ text, options) {
+    return this.#request("privateMessage", {to, message: text}, {...options, whenLost: "once"});
   }
 
-  /**
-   * Join a room, over all connections from now on.
-   *
-   * @param {string} room
-   * @returns {Promise<Joined>}
-   */
+  /** Join a room, over all connections from now on. @param {string} room @returns {Promise<Joined>} */
   async join(room) {
     const log = this.#logs.get(room) ?? this.#joining.get(room) ?? new RoomLog(room, this.#options.history);
     this.#joining.set(room, log);

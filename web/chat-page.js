@@ -7,7 +7,7 @@ import {Conversation} from "./conversation.js";
 import {avatar, byId, element} from "./dom.js";
 import {Drawer} from "./drawer.js";
 import {JoinDialog} from "./join-dialog.js";
-import {recall, remember, tab} from "./memory.js";
+import {recall, remember, rememberName, tab} from "./memory.js";
 import {Operator} from "./operator.js";
 import {People} from "./people.js";
 import {Settings} from "./settings.js";
@@ -45,13 +45,9 @@ export class ChatPage {
   #timeline = new Timeline({
     older: (conversation) => this.#fetchOlder(conversation),
     seen: () => this.#markRead(),
-    retry: (sending) => this.#retry(sending),
-    drop: (sending) => this.#drop(sending),
+    settle: (sending, again) => this.#settle(sending, again),
   });
-  #join = new JoinDialog(
-    (room) => this.#enter(room),
-    async () => (await this.#chat.listRooms()).rooms,
-  );
+  #join;
 
   constructor(url, name, config) {
     const rooms = recall("rooms", config.rooms);
@@ -60,29 +56,17 @@ export class ChatPage {
     const start = safe.length ? safe : config.rooms;
     const options = {name, rooms: start, history: FIRST_PAGE, token: config.token && token, ...config.seconds};
     this.#chat = new ChatClient(url, options);
-    const operator = new Operator(this.#chat);
-    const figures = recall("figures", false);
-    operator.show(figures);
-    new Settings({
-      canRename: !config.token,
-      figures,
-      name: () => this.#chat.name,
-      rename: (wanted) => this.#rename(wanted),
-      showFigures: (shown) => {
-        remember("figures", shown);
-        operator.show(shown);
-      },
-      signOut: () => this.#signOut(),
-    });
+    this.#join = new JoinDialog(this.#chat, (room) => this.#show(room, true));
+    new Settings(this.#chat, new Operator(this.#chat), config.token ? null : () => this.#renamed());
     this.#listen();
-    this.#sidebar.showMe(name);
+    this.#renamed();
     for (const room of start) this.#conversation(room);
     byId("app").hidden = false;
     const last = recall("active", null, tab);
     this.#show(start.includes(last) ? last : start[0]);
     this.#composer.focus();
     this.#chat.connect();
-    for (const room of rooms) if (!start.includes(room)) this.#enterAgain(room, room === last);
+    for (const room of rooms) if (!start.includes(room)) this.#enter(room, room === last);
   }
 
   #listen() {
@@ -121,7 +105,7 @@ export class ChatPage {
       this.#fetchPrivate();
       this.#lookAround(this.#active);
     });
-    for (const type of ["online", "offline", "pageshow"]) addEventListener(type, () => chat.wake());
+    for (const type of ["online", "offline"]) addEventListener(type, () => chat.wake());
     document.addEventListener("visibilitychange", () => {
       remember("read", this.#read);
       if (document.hidden) return;
@@ -255,12 +239,13 @@ export class ChatPage {
   #send(text) {
     const conversation = this.#active;
     if (!conversation) return;
-    const sending = {ref: crypto.getRandomValues(new Uint32Array(3)).join("-"), id: null, failed: null};
-    conversation.sending.push({...sending, from: this.#chat.name, text, sentAt: Date.now()});
+    const ref = crypto.getRandomValues(new Uint32Array(3)).join("-");
+    const sending = {ref, id: null, failed: null, from: this.#chat.name, text, sentAt: Date.now()};
+    conversation.sending.push(sending);
     conversation.marker = null;
     this.#timeline.changed(conversation);
     this.#timeline.toEnd();
-    this.#deliver(conversation, conversation.sending.at(-1));
+    this.#deliver(conversation, sending);
   }
 
   #deliver(conversation, sending) {
@@ -280,15 +265,11 @@ export class ChatPage {
     this.#sendings.set(conversation, Promise.resolve(this.#sendings.get(conversation)).then(deliver));
   }
 
-  #retry(sending) {
+  /** Send it after all, or give it up. */
+  #settle(sending, again) {
     sending.failed = null;
-    this.#deliver(this.#active, sending);
-    this.#timeline.changed(this.#active);
-    this.#composer.focus();
-  }
-
-  #drop(sending) {
-    this.#active.drop(sending);
+    if (again) this.#deliver(this.#active, sending);
+    else this.#active.drop(sending);
     this.#timeline.changed(this.#active);
     this.#composer.focus();
   }
@@ -319,27 +300,20 @@ export class ChatPage {
   /** Have what was said to one alone while one was away; otherwise it comes live. */
   async #fetchPrivate() {
     const me = this.#chat.name;
-    try {
-      for (const {id, from, message: text, sentAt} of (await this.#chat.history(`@${me}`)).messages) {
-        if (from === me) continue;
-        const conversation = this.#conversation(`@${from ?? ""}`);
-        const seen = this.#isSeen(conversation) || sentAt <= this.#read[conversation.key]?.sentAt;
-        conversation.receive({id, from, text, sentAt, mine: false}, seen);
-        this.#timeline.changed(conversation);
-      }
-      this.#showSidebar();
-    } catch (error) {
-      toast(`Private messages could not be loaded. ${problem(error)}`);
+    // Where that fails, it is asked again with the next connection.
+    const {messages} = await this.#chat.history(`@${me}`).catch(() => ({messages: []}));
+    for (const {id, from, message: text, sentAt} of messages) {
+      if (from === me) continue;
+      const conversation = this.#conversation(`@${from ?? ""}`);
+      const seen = this.#isSeen(conversation) || sentAt <= this.#read[conversation.key]?.sentAt;
+      conversation.receive({id, from, text, sentAt, mine: false}, seen);
+      this.#timeline.changed(conversation);
     }
-  }
-
-  async #enter(room) {
-    await this.#chat.join(room);
-    this.#show(room, true);
+    this.#showSidebar();
   }
 
   /** Join a room of the last visit. */
-  async #enterAgain(room, shown) {
+  async #enter(room, shown) {
     try {
       await this.#chat.join(room);
       this.#conversation(room);
@@ -360,25 +334,15 @@ export class ChatPage {
     }
   }
 
-  async #rename(wanted) {
-    await this.#chat.setName(wanted);
-    const {name} = this.#chat;
-    remember("name", name);
-    remember("name", name, tab);
-    this.#sidebar.showMe(name);
+  #renamed() {
+    rememberName(this.#chat.name);
+    this.#sidebar.showMe(this.#chat.name);
     this.#lookAround(this.#active);
-  }
-
-  #signOut() {
-    remember("name", null, tab);
-    this.#chat.close();
-    location.reload();
   }
 
   /** See who is in a room. */
   async #lookAround(conversation) {
     if (!this.#chat.rooms.includes(conversation?.key) || this.#chat.state !== "open") return;
-    // Where that fails, it is asked again with the next connection.
     const {members, nameless} = await this.#chat.who(conversation.key).catch(() => ({members: {}, nameless: 0}));
     conversation.people = new Map(Object.entries(members));
     conversation.nameless = nameless;

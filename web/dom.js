@@ -43,9 +43,9 @@ export function avatar(name, mark = element("span")) {
   mark.className = "avatar";
   mark.setAttribute("aria-hidden", "true");
   mark.textContent = first.toLocaleUpperCase();
-  let hue = 7;
-  for (const character of name ?? "") hue = (hue * 31 + character.codePointAt(0)) % 360;
-  mark.style.setProperty("--hue", hue);
+  let hash = 0;
+  for (const character of name ?? "") hash = Math.imul(hash + character.codePointAt(0), 0x9e3779b1);
+  mark.style.setProperty("--hue", String((hash >>> 8) % 360));
   return mark;
 }
 

@@ -14,7 +14,7 @@ export class Drawer {
     this.#narrow = matchMedia(query);
     this.#opener.addEventListener("click", () => {
       this.#set(true);
-      this.#panel.querySelector("[aria-current=true], button").focus();
+      (this.#panel.querySelector("[aria-current=true]") ?? this.#panel.querySelector("button")).focus();
     });
     this.#narrow.addEventListener("change", () => this.#set(false));
     byId("scrim").addEventListener("click", () => this.close());

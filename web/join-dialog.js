@@ -2,26 +2,25 @@
 
 import {byId, element} from "./dom.js";
 import {FormField} from "./form-field.js";
-import {plural, problem, roomProblem} from "./words.js";
+import {plural, problem} from "./words.js";
 
 const MOST = 100;
 
 export class JoinDialog {
   #dialog = byId("join");
   #field = new FormField("room");
-  #join;
-  #look;
+  #chat;
+  #show;
 
-  /** `join` takes a room; `look` gives the rooms that people are in, with their numbers. */
-  constructor(join, look) {
-    this.#join = join;
-    this.#look = look;
+  /** `show` takes the room that has been joined. */
+  constructor(chat, show) {
+    this.#chat = chat;
+    this.#show = show;
     byId("join-open").addEventListener("click", () => this.open());
     byId("join-cancel").addEventListener("click", () => this.#dialog.close());
     byId("join-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      const room = this.#field.value;
-      if (!this.#field.complain(roomProblem(room))) this.#enter(room);
+      this.#enter(this.#field.value);
     });
   }
 
@@ -30,7 +29,7 @@ export class JoinDialog {
     byId("open-rooms").replaceChildren();
     if (!this.#dialog.open) this.#dialog.showModal();
     try {
-      const rooms = Object.entries(await this.#look()).slice(0, MOST);
+      const rooms = Object.entries((await this.#chat.listRooms()).rooms).slice(0, MOST);
       byId("open-rooms").replaceChildren(...rooms.map(([room, count]) => this.#item(room, count)));
     } catch (error) {
       this.#field.complain(problem(error));
@@ -48,8 +47,9 @@ export class JoinDialog {
 
   async #enter(room) {
     try {
-      await this.#join(room);
+      await this.#chat.join(room);
       this.#dialog.close();
+      this.#show(room);
     } catch (error) {
       this.#field.complain(problem(error));
     }

@@ -19,3 +19,9 @@ export function remember(key, value, storage = browser) {
     // Private windows and full disks have no memory.
   }
 }
+
+/** For the next visit, the name is proposed; over a reload, it is kept. */
+export function rememberName(name) {
+  remember("name", name);
+  remember("name", name, tab);
+}

@@ -1,6 +1,7 @@
 /** The operator's view: how the connection does. It asks for pongs only while it is shown. */
 
 import {byId} from "./dom.js";
+import {recall, remember} from "./memory.js";
 
 const EVERY_MS = 5000;
 // Five minutes of them.
@@ -15,9 +16,11 @@ export class Operator {
   #trips = [];
   #arrivals = [];
   #timers = [];
+  isShown = recall("figures", false);
 
   constructor(chat) {
     this.#chat = chat;
+    this.show(this.isShown);
     chat.on("state", ({state}) => (this.#opened += state === "open" ? 1 : 0));
     chat.on("rollover", () => (this.#rollovers += 1));
     chat.on("message", () => this.#arrivals.push(performance.now()));
@@ -25,6 +28,7 @@ export class Operator {
   }
 
   show(shown) {
+    remember("figures", shown);
     byId("operator").hidden = !shown;
     this.#timers.forEach(clearInterval);
     if (!shown) return;

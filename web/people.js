@@ -28,7 +28,7 @@ export class People {
     const parts = [avatar(name), element("bdi", {class: "name"}, name)];
     if (isMe) return element("li", {}, element("span", {class: "entry"}, ...parts, element("span", {class: "aside"}, "you")));
     const hint = element("span", {class: "aside", "aria-hidden": "true"}, "Message");
-    const button = element("button", {type: "button", class: "entry"}, aloud("Write to "), ...parts, hint);
+    const button = element("button", {class: "entry"}, aloud("Write to "), ...parts, hint);
     button.addEventListener("click", () => this.#write(name));
     return element("li", {"data-name": name}, button);
   }

@@ -2,29 +2,35 @@
 
 import {byId} from "./dom.js";
 import {FormField} from "./form-field.js";
+import {remember, tab} from "./memory.js";
 import {nameProblem, normalName, problem} from "./words.js";
 
 export class Settings {
-  /** `page`: {canRename, figures, name(), rename(name), showFigures(shown), signOut()}. */
-  constructor(page) {
+  /** `renamed` is told when one has another name; null where the token has it. */
+  constructor(chat, operator, renamed) {
     const dialog = byId("settings");
     const field = new FormField("rename");
     const figures = byId("figures");
-    byId("rename-field").hidden = !page.canRename;
-    figures.checked = page.figures;
+    byId("rename-field").hidden = renamed === null;
+    figures.checked = operator.isShown;
+    figures.addEventListener("change", () => operator.show(figures.checked));
     byId("settings-open").addEventListener("click", () => {
-      field.value = page.name();
+      field.value = chat.name;
       dialog.showModal();
     });
-    figures.addEventListener("change", () => page.showFigures(figures.checked));
-    byId("sign-out").addEventListener("click", () => page.signOut());
+    byId("sign-out").addEventListener("click", () => {
+      remember("name", null, tab);
+      chat.close();
+      location.reload();
+    });
     byId("settings-form").addEventListener("submit", async (event) => {
       event.preventDefault();
       try {
         const wanted = normalName(field.value);
-        if (wanted !== page.name()) {
+        if (wanted !== chat.name) {
           if (field.complain(nameProblem(field.value))) return;
-          await page.rename(wanted);
+          await chat.setName(wanted);
+          renamed();
         }
         dialog.close();
       } catch (error) {

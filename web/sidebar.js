@@ -44,7 +44,7 @@ export class Sidebar {
   #item({key, title, isDirect}) {
     const mark = isDirect ? avatar(title) : element("span", {class: "hash", "aria-hidden": "true"}, "#");
     const name = element("bdi", {class: "name"}, title);
-    const button = element("button", {type: "button", class: "entry"}, mark, name, element("span", {class: "badge"}));
+    const button = element("button", {class: "entry"}, mark, name, element("span", {class: "badge"}));
     button.addEventListener("click", () => this.#open(key));
     return element("li", {"data-key": key}, button);
   }

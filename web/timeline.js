@@ -2,12 +2,12 @@
 
 import {aloud, avatar, byId, element, icon, quietButton} from "./dom.js";
 import {isEmoji, nodes} from "./message-text.js";
-import {day, plural, sameDay, time, when} from "./words.js";
+import {day, plural, sameDay, time} from "./words.js";
 
 const MARKS = {
-  Sent: "M4.5 10.500l3.5 3.5 7.5-8",
-  Sending: "M10 3.500a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM10 6.500V10l2.5 1.5",
-  "Not sent": "M10 3.500a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM10 6.500v4.500M10 13.300v.200",
+  Sent: "M4.5 10.5l3.5 3.5 7.5-8",
+  Sending: "M10 3.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM10 6.5V10l2.5 1.5",
+  "Not sent": "M10 3.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM10 6.5v4.5M10 13.3v.200",
 };
 // Within this time, one who goes on speaking is not named again.
 const BREATH_MS = 5 * 60 * 1000;
@@ -30,7 +30,7 @@ export class Timeline {
   // How many messages have come that are below what is in sight.
   #below = 0;
 
-  /** `reader` has what is asked for: older(conversation), seen(), retry(sending), drop(sending). */
+  /** `reader` has what is asked for: older(conversation), seen(), settle(sending, again). */
   constructor(reader) {
     this.#reader = reader;
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), {passive: true});
@@ -178,8 +178,8 @@ export class Timeline {
       row.dataset.state = states[at];
       if (each.failed !== null) {
         row.classList.add("failed");
-        const retry = quietButton("Try again", () => this.#reader.retry(each));
-        const drop = quietButton("Delete", () => this.#reader.drop(each));
+        const retry = quietButton("Try again", () => this.#reader.settle(each, true));
+        const drop = quietButton("Delete", () => this.#reader.settle(each, false));
         row.append(element("p", {class: "failure"}, `Not sent. ${each.failed} `, retry, drop));
       }
       row.append(stateMark(each.failed !== null ? "Not sent" : each.id === null ? "Sending" : "Sent"));
@@ -200,7 +200,7 @@ function line(kind, words) {
 
 function messageRow({from, text, sentAt, mine}, named) {
   const row = element("li", {class: `message${named ? " named" : ""}${mine ? " mine" : ""}`});
-  const at = element("time", {datetime: new Date(sentAt).toISOString(), title: when(sentAt)}, time(sentAt));
+  const at = element("time", {datetime: new Date(sentAt).toISOString()}, time(sentAt));
   const author = from ?? "Somebody";
   if (named) row.append(avatar(from), element("p", {class: "meta"}, element("bdi", {class: "author"}, author), at));
   else row.append(aloud(author), at);

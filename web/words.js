@@ -3,15 +3,11 @@
 import {ChatError, NoAnswer, Unconfirmed} from "./chat-client.js";
 
 const TIME = new Intl.DateTimeFormat(undefined, {hour: "numeric", minute: "2-digit"});
-const WHEN = new Intl.DateTimeFormat(undefined, {dateStyle: "full", timeStyle: "short"});
 const DAY = new Intl.DateTimeFormat(undefined, {weekday: "long", day: "numeric", month: "long"});
 const DAY_AND_YEAR = new Intl.DateTimeFormat(undefined, {dateStyle: "long"});
 
 /** The hour, as `14:03`. */
 export const time = (ms) => TIME.format(ms);
-
-/** The day and the hour. */
-export const when = (ms) => WHEN.format(ms);
 
 /** The day, as `Today` or `Monday, 23 November`. */
 export function day(ms) {
@@ -72,11 +68,4 @@ export function nameProblem(name) {
   if ([...normal].length > 32) return "A name has 32 characters at most.";
   if (/[@#]/u.test(normal)) return "A name has no @ or # in it.";
   return UNSEEN.test(name + normal) ? "This name has invisible characters in it." : "";
-}
-
-/** Why the chat will not take the name of a room; empty where it will. */
-export function roomProblem(room) {
-  if (!room) return "Please enter the name of a room.";
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u.test(room)) return "";
-  return "Up to 64 letters a to z, digits, dots, dashes and underscores, a letter or digit first.";
 }

@@ -114,6 +114,7 @@ class ChatServer:
         faults: What becomes of the next requests for an action.
         members: Who is in every room.
         open_rooms: The rooms that are listed.
+        clock: Unix time in s.
         longest_seconds: After so long a connection is ended, as API Gateway does after two hours.
     """
 
@@ -126,6 +127,7 @@ class ChatServer:
         self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
         self.members = {"ann": 1}
         self.open_rooms = {"lobby": 1}
+        self.clock = time.time
         self.longest_seconds: float | None = None
         self._acks: dict[tuple[str | None, str], Ack] = {}
         self._changed = asyncio.Condition()
@@ -289,7 +291,7 @@ class ChatServer:
         first = self._acks.get((visitor.name, ref))
         if first is not None and visitor.name is not None:
             return Ack(room=room, seq=first.seq, epoch=first.epoch, id=first.id, ref=ref, duplicate=True)
-        message = await self.publish(text, room, sender=visitor.name, sent_at=int(time.time() * 1000))
+        message = await self.publish(text, room, sender=visitor.name, sent_at=int(self.clock() * 1000))
         ack = Ack(room=room, seq=message.seq, epoch=message.epoch, id=message.id, ref=ref)
         self._acks[visitor.name, ref] = ack
         return ack
@@ -299,7 +301,7 @@ class ChatServer:
         if to not in [each.name for each in self.visitors]:
             raise NotFound(to)
         private = Private(
-            id=f"private {ref}", sender=visitor.name, to=to, message=text, sent_at=int(time.time() * 1000)
+            id=f"private {ref}", sender=visitor.name, to=to, message=text, sent_at=int(self.clock() * 1000)
         )
         for each in self.visitors:
             if each.name in (to, visitor.name):
