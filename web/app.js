@@ -12,8 +12,8 @@ const ofToken = config.token ? claims(config.token)[config.nameClaim] : null;
 let name = ofToken ?? recall("name", null, tab);
 let {url} = config;
 if (name === null || url === null) {
-  const [chosen, chat] = await welcome(recall("name", ""), ofToken !== null, url);
-  name = ofToken ?? chosen;
-  url = chat;
+	const [chosen, chat] = await welcome(recall("name", ""), ofToken !== null, url);
+	name = ofToken ?? chosen;
+	url = chat;
 }
 new ChatPage(url, name, config);

@@ -3,29 +3,29 @@
 import {byId} from "./dom.js";
 
 export class FormField {
-  #problem;
+	#problem;
 
-  /** `<id>-error` is where the problem is said. */
-  constructor(id) {
-    this.input = byId(id);
-    this.#problem = byId(`${id}-error`);
-    this.input.addEventListener("input", () => this.complain(""));
-  }
+	/** `<id>-error` is where the problem is said. */
+	constructor(id) {
+		this.input = byId(id);
+		this.#problem = byId(`${id}-error`);
+		this.input.addEventListener("input", () => this.complain(""));
+	}
 
-  get value() {
-    return this.input.value.trim();
-  }
+	get value() {
+		return this.input.value.trim();
+	}
 
-  set value(value) {
-    this.input.value = value;
-    this.complain("");
-  }
+	set value(value) {
+		this.input.value = value;
+		this.complain("");
+	}
 
-  /** Say what is wrong; true where anything is. */
-  complain(problem) {
-    this.#problem.textContent = problem;
-    this.input.setAttribute("aria-invalid", problem !== "");
-    if (problem) this.input.focus();
-    return problem !== "";
-  }
+	/** Say what is wrong; true where anything is. */
+	complain(problem) {
+		this.#problem.textContent = problem;
+		this.input.setAttribute("aria-invalid", problem !== "");
+		if (problem) this.input.focus();
+		return problem !== "";
+	}
 }

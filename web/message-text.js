@@ -11,30 +11,30 @@ const PICTURE = /\p{Extended_Pictographic}|\p{Regional_Indicator}/u;
 
 /** Make the nodes of a text. */
 export function nodes(text) {
-  const found = [];
-  let end = 0;
-  for (const {0: whole, index} of text.matchAll(LINK)) {
-    const shown = trimmed(whole);
-    const url = URL.canParse(shown) ? new URL(shown) : null;
-    // What stands before an '@' would be taken for the host.
-    if (!url || url.username || url.password) continue;
-    // noreferrer: where it leads must not learn where it was said.
-    const rel = "noopener noreferrer nofollow ugc";
-    found.push(text.slice(end, index), element("a", {href: url.href, rel, target: "_blank", dir: "ltr"}, shown));
-    end = index + shown.length;
-  }
-  return [...found, text.slice(end)];
+	const found = [];
+	let end = 0;
+	for (const {0: whole, index} of text.matchAll(LINK)) {
+		const shown = trimmed(whole);
+		const url = URL.canParse(shown) ? new URL(shown) : null;
+		// What stands before an '@' would be taken for the host.
+		if (!url || url.username || url.password) continue;
+		// noreferrer: where it leads must not learn where it was said.
+		const rel = "noopener noreferrer nofollow ugc";
+		found.push(text.slice(end, index), element("a", {href: url.href, rel, target: "_blank", dir: "ltr"}, shown));
+		end = index + shown.length;
+	}
+	return [...found, text.slice(end)];
 }
 
 /** Whether a text is a few emoji and nothing else. */
 export function isEmoji(text) {
-  return text.length < 60 && EMOJI.test(text) && PICTURE.test(text) && graphemes(text.replace(/\s/gu, "")).length < 4;
+	return text.length < 60 && EMOJI.test(text) && PICTURE.test(text) && graphemes(text.replace(/\s/gu, "")).length < 4;
 }
 
 /** A link without the punctuation of the sentence around it; a bracket that it opens is its own. */
 function trimmed(link) {
-  const last = link.at(-1);
-  const count = (character) => link.split(character).length;
-  if (!TRAILING.test(link) || (last in OPENERS && count(OPENERS[last]) >= count(last))) return link;
-  return trimmed(link.slice(0, -1));
+	const last = link.at(-1);
+	const count = (character) => link.split(character).length;
+	if (!TRAILING.test(link) || (last in OPENERS && count(OPENERS[last]) >= count(last))) return link;
+	return trimmed(link.slice(0, -1));
 }

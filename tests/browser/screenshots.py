@@ -20,7 +20,11 @@ NOON = 1_790_683_200_000
 MINUTE = 60_000
 
 TALK = [
-    (-1500, "Ines", "The new build of the ferry timetable is up: https://ferries.example/timetable?season=autumn"),
+    (
+        -1500,
+        "Ines",
+        "The new build of the ferry timetable is up: https://ferries.example/timetable?season=autumn",
+    ),
     (-1499, "Ines", "Would somebody look at it before it goes to print?"),
     (-1440, "Tomás", "Looks right to me. The 17:40 is missing on Sundays, but that was so last year too."),
     (-1438, "Ines", "It was, and three people wrote to us 🙈"),
@@ -28,7 +32,12 @@ TALK = [
     (-33, "Noa", "(Good morning! I am on the ferry, the sea is calm.)"),
     (-31, "Yuki", "Wonderful. Take a picture of the new pier?"),
     (-12, "Noa", "🌊⛴️"),
-    (-11, "Noa", "No picture, my hands are cold. Here is what the board says:\n\n08:15  Harbour\n09:30  Lighthouse\n11:00  Harbour"),
+    (
+        -11,
+        "Noa",
+        "No picture, my hands are cold. Here is what the board says:\n\n"
+        "08:15  Harbour\n09:30  Lighthouse\n11:00  Harbour",
+    ),
     (-4, "Tomás", "So the 09:30 runs. Then the timetable is wrong twice."),
 ]
 
@@ -69,7 +78,7 @@ def wide(browser: Browser, scheme: str) -> None:
         mara.join("weather")
         mara.open("lobby")
         served.publish("Wind from the west, five to six.", room="weather", sender="Yuki", sent_at=NOON)
-        mara.say("I’ll add the 17:40 and the 09:30, and send it round again.")
+        mara.say("I will add the 17:40 and the 09:30, and send it round again.")
         expect(mara.page.locator("#messages .sending")).to_have_count(0)
 
         async def type() -> None:
