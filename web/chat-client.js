@@ -124,7 +124,7 @@ class Backoff {
  * by `history`, which does not; the log gives each once, in order. client/room_log.py is the same in Python,
  * and says what it rests on; docs/client.md says where a log begins.
  */
-class RoomLog {
+export class RoomLog {
 	begun = false;
 	#history;
 	#epoch = null;

@@ -208,7 +208,7 @@ export class ChatPage {
 		if (!conversation.begun) return;
 		if (isActive && !mine) this.#announce(`${from ?? "Somebody"}: ${text}`);
 		if (isActive) this.#showTyping();
-		this.#showSidebar();
+		if (!seen) this.#showSidebar();
 	}
 
 	/** The first messages of a room are here. */

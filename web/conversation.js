@@ -6,8 +6,8 @@
  */
 
 // What is kept of a room that nobody scrolls in; older messages are in the history.
-const KEPT = 1000;
-const SLACK = 200;
+const KEPT = 300;
+const SLACK = 100;
 // A client that types says so every few seconds.
 const TYPING_MS = 6000;
 

@@ -38,7 +38,7 @@ export class Timeline {
 			this.toEnd();
 			this.#scroller.focus();
 		});
-		// Whatever makes it higher or lower, who reads the end reads on at the end.
+		// Whatever makes it higher, who reads the end reads on at the end.
 		const keep = new ResizeObserver(() => this.#atEnd && this.#goToEnd());
 		keep.observe(this.#list);
 		keep.observe(this.#scroller);
@@ -55,6 +55,7 @@ export class Timeline {
 		this.#below = conversation.unread;
 		this.#atEnd = true;
 		this.#render();
+		this.#goToEnd();
 		const above = (this.#list.querySelector(".marker")?.offsetTop ?? Infinity) - 80;
 		if (above < this.#scroller.scrollTop) this.#scroller.scrollTop = above;
 		this.#scrolled();
@@ -91,6 +92,7 @@ export class Timeline {
 
 	#showPlace() {
 		this.#jump.hidden = this.#atEnd;
+		this.#scroller.classList.toggle("end", this.#atEnd);
 		if (this.#atEnd) {
 			this.#below = 0;
 			this.#reader.seen();
@@ -114,7 +116,6 @@ export class Timeline {
 		this.#renderSending(conversation);
 		byId("older").textContent = olderText(conversation);
 		byId("empty").hidden = !begun || said.length + sending.length > 0;
-		if (this.#atEnd) this.#goToEnd();
 		this.#showPlace();
 	}
 

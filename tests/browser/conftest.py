@@ -1,6 +1,5 @@
 """The page in a real browser."""
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,10 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="package")
 def page_url(stack: LocalStack) -> str:
-    """Where ``make up`` says that the page is."""
-    found = re.search(r"http://127\.0\.0\.1:\d+/(?=\n)", stack.output)
-    assert found
-    return found[0]
+    return stack.page_url
 
 
 @pytest.fixture
