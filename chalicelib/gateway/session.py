@@ -17,26 +17,28 @@ class GatewaySession(boto3.Session):
     Chalice names ``https://{api}.execute-api.{region}.amazonaws.com/{stage}`` as the endpoint, and an
     endpoint that is named wins over ``AWS_ENDPOINT_URL``. Here the variable wins, as everywhere else.
 
-    Args:
-        max_connections: Posts that can be under way at once.
     """
 
-    def __init__(self, max_connections: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         # Three tries of up to 3 s each: well within the integration's 29 s.
         self._config = Config(
             connect_timeout=1,
             read_timeout=2,
             retries={"mode": "standard", "total_max_attempts": 3},
-            max_pool_connections=max_connections,
         )
 
     def client(self, service_name: str, **kwargs: Any) -> Any:
         """Make a client as ``boto3.Session.client`` does."""
-        local = next((os.environ[name] for name in _ENDPOINT_VARIABLES if os.environ.get(name)), None)
-        if local is not None and "endpoint_url" in kwargs:
-            kwargs["endpoint_url"] = local_endpoint(local, kwargs["endpoint_url"])
+        if "endpoint_url" in kwargs:
+            kwargs["endpoint_url"] = redirected(kwargs["endpoint_url"])
         return super().client(service_name, config=self._config, **kwargs)
+
+
+def redirected(endpoint: str) -> str:
+    """Where the posts for a callback endpoint go: there, or to the local AWS of the environment."""
+    local = next((os.environ[name] for name in _ENDPOINT_VARIABLES if os.environ.get(name)), None)
+    return endpoint if local is None else local_endpoint(local, endpoint)
 
 
 def local_endpoint(base: str, endpoint: str) -> str:

@@ -1,114 +1,148 @@
 """Chalice's ``WebsocketAPI``, taught to send to many connections at once."""
 
+import ssl
+import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.httpsession import get_cert_path
 from chalice.app import WebsocketAPI, WebsocketDisconnectedError
 
-from .session import GatewaySession
+from .addresses import Addresses
+from .loop_thread import LoopThread
+from .pace import Pace
+from .pool import Pool
+from .sending import Sending, SendResult
+from .session import GatewaySession, redirected
+from .signer import SignedPost
 
-
-@dataclass
-class SendResult:
-    """What became of one payload, by connection id.
-
-    Attributes:
-        delivered: Taken by API Gateway.
-        gone: Not connected any more, or not yet (410).
-        throttled: Refused for the account's or the client's rate, after the retries (429).
-        failed: Anything else, with the reason: a status such as ``"403"``,
-            ``"unreachable"``, or ``"timeout"``.
-    """
-
-    delivered: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    throttled: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def forbidden(self) -> bool:
-        """Whether this chat may not send at all: 403 is never the client's fault."""
-        return "403" in self.failed.values()
+# What Chalice's ``send`` may take, which knows no deadline.
+SEND_SECONDS = 10.0
 
 
 class ManyWebsocketAPI(WebsocketAPI):
-    """Sends to one connection as Chalice does, and to many with bounded concurrency.
+    """Sends to one connection as Chalice does, and to many at once.
 
     Like Chalice's it is made at import and used after ``configure...``; what costs time is made at
-    the first use.
+    the first use. ``close`` and ``info`` are Chalice's own, by boto3.
 
     Attributes:
-        max_concurrency: Posts under way at once. Set it before the first use.
+        max_concurrency: Posts under way at once, at most. Set it before the first use.
+        max_posts_per_second: Posts that begin in a second, at most; 0 for no such limit. Likewise.
     """
 
-    max_concurrency = 32
+    max_concurrency = 256
+    max_posts_per_second = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._starting = threading.Lock()
+        self._thread: LoopThread | None = None
+        self._pool: Pool
+
+    @property
+    def endpoint(self) -> str:
+        """The callback URL of the API that this sends to.
+
+        Raises:
+            ValueError: ``configure...`` has not been called.
+        """
+        if self._endpoint is None:
+            raise ValueError("WebsocketAPI.configure must be called before using the WebsocketAPI")
+        return self._endpoint
+
+    def use(self, endpoint: str) -> None:
+        """Configure this by the ``endpoint`` of another, unless it is configured."""
+        parts = urlsplit(endpoint)
+        self.configure(parts.netloc, parts.path.removeprefix("/"))
 
     def send_many(self, connection_ids: Sequence[str], payload: str, deadline: float) -> SendResult:
         """Send one payload to each connection. No failure of one stops the others.
 
         Args:
-            connection_ids: Where to.
+            connection_ids: Where to; each gets it once.
             payload: The text frame.
             deadline: ``time.monotonic()`` by which to return. What has no answer by then has
                 failed with ``"timeout"``, though it may still arrive.
         """
-        result = SendResult()
-        self._get_client()
-        if len(connection_ids) == 1:
-            _add(result, connection_ids[0], self._post(connection_ids[0], payload))
-            return result
-        posts = {self._pool.submit(self._post, id_, payload): id_ for id_ in connection_ids}
-        done, late = wait(posts, timeout=max(0.0, deadline - time.monotonic()))
-        for post in done:
-            _add(result, posts[post], post.result())
-        for post in late:
-            post.cancel()
-            _add(result, posts[post], "timeout")
-        return result
+        return self.start_many(connection_ids, payload, deadline).result()
+
+    def start_many(self, connection_ids: Sequence[str], payload: str, deadline: float) -> Future[SendResult]:
+        """Begin what ``send_many`` does, and return at once."""
+        return self._start(connection_ids, payload.encode(), deadline)
+
+    def send(self, connection_id: str, message: str | bytes) -> None:
+        """Send to one connection, as Chalice's does.
+
+        Raises:
+            WebsocketDisconnectedError: It is gone.
+            ClientError: API Gateway refused otherwise; likewise botocore's other errors.
+        """
+        body = message.encode() if isinstance(message, str) else message
+        result = self._start([connection_id], body, time.monotonic() + SEND_SECONDS).result()
+        if result.gone:
+            raise WebsocketDisconnectedError(connection_id)
+        if not result.delivered:
+            # What boto3 makes of it, in its own words.
+            super().send(connection_id, message)  # type: ignore[arg-type]  # boto3 takes both
 
     def hang_up(self, connection_id: str) -> None:
         """Close a connection, where it can be done; API Gateway chooses the close code."""
         with suppress(WebsocketDisconnectedError, ClientError, BotoCoreError):
             self.close(connection_id)
 
+    def stop(self) -> None:
+        """Close all that is open. A later use begins anew."""
+        with self._starting:
+            if self._thread is not None:
+                self._thread.run(self._pool.close())
+                self._thread.stop()
+                self._thread = None
+
+    def _start(self, connection_ids: Sequence[str], body: bytes, deadline: float) -> Future[SendResult]:
+        endpoint = redirected(self.endpoint)
+        thread = self._running(endpoint)
+        # Asked for each time: they change under a session that runs on.
+        credentials = self._boto3().get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        frozen = credentials.get_frozen_credentials()
+        post = SignedPost(endpoint, body, frozen, self._get_region(), time.time())
+        sending = Sending(post, connection_ids, deadline)
+        thread.call(self._pool.start, sending)
+        return sending.future
+
     def _get_client(self) -> Any:
-        # Chalice makes its client at the first use and not under a lock: send_many calls this
-        # before its threads do.
-        if self.session is None:
-            self.session = GatewaySession(self.max_concurrency)
+        self._boto3()
         return super()._get_client()
 
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.max_concurrency, thread_name_prefix="send")
+    def _boto3(self) -> Any:
+        if self.session is None:
+            self.session = GatewaySession()
+        return self.session
 
-    def _post(self, connection_id: str, payload: str) -> str:
-        """Send, and say what came of it: a status code such as ``"200"``, or ``"unreachable"``."""
-        try:
-            self.send(connection_id, payload)
-        except WebsocketDisconnectedError:
-            return "410"
-        except ClientError as error:
-            # A 410 without the x-amzn-ErrorType header is no GoneException, only a status.
-            return str(error.response["ResponseMetadata"]["HTTPStatusCode"])
-        except BotoCoreError:
-            return "unreachable"
-        return "200"
+    def _running(self, endpoint: str) -> LoopThread:
+        with self._starting:
+            if self._thread is None:
+                self._thread = LoopThread()
+                self._pool = self._thread.run(self._make_pool(endpoint))
+            return self._thread
 
+    async def _make_pool(self, endpoint: str) -> Pool:
+        parts = urlsplit(endpoint)
+        host, tls = parts.hostname or "", parts.scheme == "https"
+        return Pool(
+            Addresses(host, parts.port or (443 if tls else 80)),
+            self._tls() if tls else None,
+            Pace(self.max_concurrency, self.max_posts_per_second),
+        )
 
-def _add(result: SendResult, connection_id: str, outcome: str) -> None:
-    match outcome:
-        case "200":
-            result.delivered.append(connection_id)
-        case "410":
-            result.gone.append(connection_id)
-        case "429":
-            result.throttled.append(connection_id)
-        case _:
-            result.failed[connection_id] = outcome
+    def _tls(self) -> ssl.SSLContext:
+        """Trust whom boto3 trusts."""
+        bundle = self._boto3()._session.get_config_variable("ca_bundle")
+        return ssl.create_default_context(cafile=bundle or get_cert_path(True))
