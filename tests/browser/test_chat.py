@@ -31,6 +31,7 @@ def test_two_pages_chat(people: tuple[Person, Person]) -> None:
     bob.say("Hello alice", "How are you?")
     for person in people:
         person.sees("Hello bob", "Hello alice", "How are you?")
+        expect(person.rows.last).to_be_in_viewport(ratio=1)
     expect(alice.page.locator("#messages .author")).to_have_text(["alice", "bob"])
     expect(alice.page.locator(".day")).to_have_text(["Today"])
     expect(alice.page.locator(".mine .state")).to_have_text(["Sent"])
