@@ -29,7 +29,7 @@
  * `rollover`: a second socket has taken over from the first. `error`: one that answers no request.
  * @typedef {{message: Message, private: Private, presence: Presence, typing: Typing, goodbye: Goodbye,
  *   error: WireError, missed: {room: string, after: number}, begun: {room: string},
- *   expelled: {room: string, why: string}, state: State, rollover: {}}} Events
+ *   expelled: {room: string}, state: State, rollover: {}}} Events
  */
 
 /**
@@ -59,6 +59,7 @@ const CLOCK_SECONDS = 10;
 const REMEMBERED = 1000;
 // What setTimeout can wait for.
 const DAY = 24 * 60 * 60;
+const OVER = {code: "token_expired", reason: "Your session has ended", retryAfter: null};
 const EXPELLED = new Set(["not_in_room", "forbidden"]);
 
 /** Root of every error that the client raises. */
@@ -583,6 +584,8 @@ export class ChatClient extends EventTarget {
 			this.#attempt += 1;
 			const link = await this.#dial();
 			if (link) await this.#talk(link);
+			// A browser does not say that the handshake was refused for it.
+			else if (this.#isOver) this.#goodbye = OVER;
 			const goodbye = this.#goodbye;
 			this.#goodbye = null;
 			if (goodbye && !(await this.#mayComeBack(goodbye))) this.#finish(goodbye.reason);
@@ -709,6 +712,8 @@ export class ChatClient extends EventTarget {
 				this.#give([event]);
 			}
 			link.drop();
+		} else if (type === "left" && ref === null) {
+			this.#lose(event.room);
 		} else if (code === "rate_limited" && ref) {
 			this.#outbox.again(ref, event.retryAfter ?? 1);
 		} else if (code === "token_expired" && action !== "authenticate" && this.#isRenewable) {
@@ -745,15 +750,17 @@ export class ChatClient extends EventTarget {
 				this.#sayWhenReady();
 			}
 		} catch (error) {
-			if (error instanceof RequestFailed && EXPELLED.has(error.code)) {
-				if (this.#logs.delete(log.room)) this.#give([{type: "expelled", room: log.room, why: error.message}]);
-				this.#sayWhenReady();
-			} else if (!(error instanceof Closed)) {
-				link.drop();
-			}
+			if (EXPELLED.has(error.code)) this.#lose(log.room);
+			else if (!(error instanceof Closed)) link.drop();
 		} finally {
 			this.#asking.delete(log);
 		}
+	}
+
+	/** The server does not let this client be in a room. */
+	#lose(room) {
+		if (this.#logs.delete(room)) this.#give([{type: "expelled", room}]);
+		this.#sayWhenReady();
 	}
 
 	#sayWhenReady() {
@@ -762,6 +769,11 @@ export class ChatClient extends EventTarget {
 
 	get #isNamed() {
 		return this.name !== null || this.#token !== null;
+	}
+
+	/** Whether the token has expired, by this clock. */
+	get #isOver() {
+		return Number(claims(this.#token ?? "").exp) < Date.now() / 1000;
 	}
 
 	get #isRenewable() {
@@ -795,8 +807,8 @@ export class ChatClient extends EventTarget {
 	}
 
 	async #mayComeBack({code, retryAfter}) {
-		if (retryAfter !== null) return true;
-		if (code !== "token_expired" || !this.#isRenewable) return false;
+		if (code !== "token_expired") return retryAfter !== null;
+		if (!this.#isRenewable) return false;
 		try {
 			return (await this.#getToken()) !== this.#token;
 		} catch {

@@ -82,9 +82,9 @@ export class ChatPage {
 			this.#timeline.changed(conversation);
 		});
 		chat.on("begun", ({room}) => this.#begin(this.#conversation(room)));
-		chat.on("expelled", ({room, why}) => {
+		chat.on("expelled", ({room}) => {
 			this.#close(room);
-			toast(`You are not in ${room} any more: ${sentence(why)}`);
+			toast(`You may not be in ${room} any more.`);
 		});
 		chat.on("presence", ({room, name, event}) => {
 			const conversation = this.#conversations.get(room);

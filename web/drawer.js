@@ -29,7 +29,8 @@ export class Drawer {
 	}
 
 	#set(open) {
-		this.#panel.inert = this.#narrow.matches && !open;
+		// What is behind it cannot be reached.
+		document.querySelector("main").inert = open;
 		this.#panel.classList.toggle("open", open);
 		this.#opener.setAttribute("aria-expanded", open);
 		byId("scrim").hidden = !open;

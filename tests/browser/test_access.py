@@ -131,9 +131,9 @@ def tab_to(person: Person, name: str, back: bool = False) -> None:
         person.page.keyboard.press("Shift+Tab" if back else "Tab")
         # The field has its box around it.
         outlines = focused.evaluate(
-            "at => [at, at.closest('.box')].map((each) => each && getComputedStyle(each).outlineStyle)"
+            "at => [at, at.closest('.box')].map((each) => each && getComputedStyle(each).outline)"
         )
-        assert "solid" in outlines, focused.evaluate("at => at.outerHTML")
+        assert any("solid" in each and " 0px" not in each for each in outlines if each), outlines
         if person.page.get_by_role("button", name=name).and_(focused).count():
             return
     pytest.fail(f"no {name} for the keyboard")
@@ -187,6 +187,10 @@ def test_on_a_phone_panels_are_drawers(served: Served, visit: Visit) -> None:
     expect(people).to_be_hidden()
     bob.page.get_by_role("button", name="Conversations").tap()
     expect(bob.entry("lobby")).to_be_focused()
+    # What is behind it is out of reach.
+    bob.page.keyboard.press("Tab")
+    bob.page.keyboard.press("Tab")
+    expect(bob.page.locator("main :focus")).to_have_count(0)
     bob.page.keyboard.press("Escape")
     expect(sidebar).to_be_hidden()
     expect(bob.page.locator("#sidebar-open")).to_be_focused()

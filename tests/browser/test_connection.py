@@ -251,6 +251,14 @@ def test_with_another_token_it_comes_back_after_the_end_of_one(visit: Visit) -> 
         assert served.server.visitors[-1].token == later
 
 
+def test_a_token_that_is_over_when_one_connects_ends_it(visit: Visit) -> None:
+    with Served(token=token(-10)) as served:
+        served.server.statuses = [401]
+        bob = visit(served.url)
+        expect(bob.banner).to_contain_text("Your session has ended.")
+        expect(bob.page.get_by_role("button", name="Connect again")).to_be_visible()
+
+
 def test_without_another_token_it_says_that_the_session_is_over(visit: Visit) -> None:
     with Served(token=token(3600)) as served:
         bob = visit(served.url).connected()

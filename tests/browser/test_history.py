@@ -58,6 +58,18 @@ def test_older_messages_come_when_one_scrolls_up(served: Served, visit: Visit) -
     bob.sees(*texts, "new")
 
 
+def test_what_is_in_sight_stays_in_sight_at_the_very_top_too(served: Served, visit: Visit) -> None:
+    texts = fill(served, 230)
+    bob = visit(served.url).enter("bob")
+    expect(bob.rows).to_have_count(50)
+    scroll_up(bob, 1)
+    at = bob.page.get_by_text(texts[-50], exact=True).bounding_box()
+    bar = bob.page.locator(".bar").bounding_box()
+    assert at
+    assert bar
+    assert bar["height"] <= at["y"] <= bar["height"] + 150
+
+
 def test_of_1000_messages_only_those_in_sight_are_laid_out(served: Served, visit: Visit) -> None:
     texts = fill(served, 1000)
     bob = visit(served.url).enter("bob")

@@ -50,6 +50,7 @@ class Fault(Enum):
     IGNORED = "nothing happens"
     UNAVAILABLE = "it is done, and answered with an error"
     REFUSED = "it is not done, and answered with an error"
+    TOO_FAST = "it is not done, and answered with the error that says so"
     REPEATED = "it is answered twice"
     OVERTAKEN = "a message to its room comes before the answer"
 
@@ -235,9 +236,10 @@ class ChatServer:
         fault = self.faults[action].pop(0) if self.faults[action] else None
         if fault is Fault.UNSEEN:
             visitor.cut()
-        if fault is Fault.REFUSED:
-            await visitor.tell(Error(code="unavailable", message="try again", action=action, ref=ref))
-        if fault in (Fault.UNSEEN, Fault.IGNORED, Fault.REFUSED):
+        if fault in (Fault.REFUSED, Fault.TOO_FAST):
+            code = "unavailable" if fault is Fault.REFUSED else "rate_limited"
+            await visitor.tell(Error(code=code, message="try again", action=action, ref=ref))
+        if fault in (Fault.UNSEEN, Fault.IGNORED, Fault.REFUSED, Fault.TOO_FAST):
             return
         try:
             reply = await self._do(parse_request(action, frame, ACTIONS[action].request), visitor)
