@@ -99,20 +99,30 @@ def test_a_private_message_on_both_sockets_of_a_rollover_is_given_once(served: S
     client = Client(alone, served, name="bob", rolloverSeconds=1, answerSeconds=3)
     # While the first socket owes an answer, both are open.
     served.server.faults["typingIndicator"] = [Fault.IGNORED]
-    alone.page.evaluate("chat.typing().catch(() => {})")
+    alone.page.evaluate("() => { chat.typing().catch(() => {}); }")
     served.do(served.server.until(2, "history"), SECONDS)
+    assert [visitor.socket.close_code for visitor in served.server.visitors] == [None, None]
     served.do(served.server._whisper(served.server.visitors[0], "bob", "once", "r1"))
     assert eventually(lambda: client.given("rollover", "type"), SECONDS)
     assert client.given("private", "message") == ["once"]
 
 
-def test_a_room_that_one_joins_during_a_rollover_is_kept(served: Served, alone: Person) -> None:
-    client = Client(alone, served, name="bob", rolloverSeconds=0.5)
-    for number in range(10):
-        client.call("join", f"room{number}")
-    assert eventually(lambda: len(client.given("rollover", "type")) >= 2, SECONDS)
-    [newest] = [each for each in served.server.visitors if each.socket.close_code is None][-1:]
-    assert {f"room{number}" for number in range(10)} <= set(newest.rooms)
+@pytest.mark.parametrize("fault", [None, Fault.SLOW], ids=["while it is opened", "from before to after"])
+def test_a_room_that_one_joins_during_a_rollover_is_kept(
+    fault: Fault | None, served: Served, alone: Person
+) -> None:
+    client = Client(alone, served, name="bob", rolloverSeconds=1)
+    if fault:
+        alone.page.wait_for_timeout(500)
+        served.server.faults["joinRoom"] = [fault]
+    else:
+        served.server.greeting_seconds = 1
+        alone.page.wait_for_timeout(1200)
+    assert client.call("join", "cats")["room"] == "cats"
+    served.server.greeting_seconds = 0
+    assert eventually(lambda: client.given("rollover", "type"), SECONDS)
+    talking = [visitor for visitor in served.server.visitors[1:] if visitor.asked("history")]
+    assert {tuple(visitor.rooms) for visitor in talking} == {("lobby", "cats")}
 
 
 def test_a_room_that_one_is_put_out_of_is_lost(served: Served, alone: Person) -> None:

@@ -77,6 +77,13 @@ def test_a_socket_is_killed_while_20_messages_are_sent(served: Served, visit: Vi
     expect(bob.page.locator("#messages .sending")).to_have_count(0)
 
 
+def test_what_is_said_stays_in_order_where_the_server_is_quick_and_slow(served: Served, visit: Visit) -> None:
+    bob = visit(served.url).enter("bob")
+    served.server.faults["onMessage"] = [Fault.SLOW]
+    bob.say("one", "two", "three")
+    bob.sees("one", "two", "three")
+
+
 def test_a_line_is_cut_while_20_messages_are_sent(line: tuple[Line, str], visit: Visit) -> None:
     cable, url = line
     alice, bob = visit(url).enter("alice"), visit(url).enter("bob")

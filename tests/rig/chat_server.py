@@ -8,9 +8,11 @@ import asyncio
 import json
 import time
 from collections import defaultdict
+from collections.abc import Coroutine
 from contextlib import suppress
 from enum import Enum
 from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -51,6 +53,7 @@ class Fault(Enum):
     UNAVAILABLE = "it is done, and answered with an error"
     REFUSED = "it is not done, and answered with an error"
     TOO_FAST = "it is not done, and answered with the error that says so"
+    SLOW = "it is served a second later, after those that follow it"
     REPEATED = "it is answered twice"
     OVERTAKEN = "a message to its room comes before the answer"
 
@@ -116,6 +119,7 @@ class ChatServer:
         members: Who is in every room.
         open_rooms: The rooms that are listed.
         clock: Unix time in s.
+        greeting_seconds: Time that a handshake takes.
         longest_seconds: After so long a connection is ended, as API Gateway does after two hours.
     """
 
@@ -129,10 +133,11 @@ class ChatServer:
         self.members = {"ann": 1}
         self.open_rooms = {"lobby": 1}
         self.clock = time.time
+        self.greeting_seconds = 0.0
         self.longest_seconds: float | None = None
         self._acks: dict[tuple[str | None, str], Ack] = {}
         self._changed = asyncio.Condition()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._working: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "ChatServer":
         self._serving = serve(
@@ -199,14 +204,15 @@ class ChatServer:
                 await visitor.tell(message)
         return message
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        await asyncio.sleep(self.greeting_seconds)
         return connection.respond(self.statuses.pop(0), "no") if self.statuses else None
 
     async def _receive(self, socket: ServerConnection) -> None:
         visitor = Visitor(socket)
         self.visitors.append(visitor)
         if self.longest_seconds is not None:
-            asyncio.get_running_loop().call_later(self.longest_seconds, self._end, socket)
+            self._meanwhile(self._end(socket, self.longest_seconds))
         with suppress(ConnectionClosed):
             async for frame in socket:
                 fields = json.loads(frame)
@@ -215,9 +221,17 @@ class ChatServer:
                     visitor.frames.append(fields)
                     self._changed.notify_all()
 
-    def _end(self, socket: ServerConnection) -> None:
-        self._ending.add(task := asyncio.create_task(socket.close(1001, "Going away")))
-        task.add_done_callback(self._ending.discard)
+    def _meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
+        self._working.add(task := asyncio.create_task(work))
+        task.add_done_callback(self._working.discard)
+
+    async def _end(self, socket: ServerConnection, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await socket.close(1001, "Going away")
+
+    async def _serve_later(self, visitor: Visitor, body: str) -> None:
+        await asyncio.sleep(1)
+        await self._serve(visitor, body)
 
     async def _serve(self, visitor: Visitor, body: str) -> None:
         frame = parse_frame(body)
@@ -236,6 +250,9 @@ class ChatServer:
         fault = self.faults[action].pop(0) if self.faults[action] else None
         if fault is Fault.UNSEEN:
             visitor.cut()
+        if fault is Fault.SLOW:
+            self._meanwhile(self._serve_later(visitor, body))
+            return
         if fault in (Fault.REFUSED, Fault.TOO_FAST):
             code = "unavailable" if fault is Fault.REFUSED else "rate_limited"
             await visitor.tell(Error(code=code, message="try again", action=action, ref=ref))
