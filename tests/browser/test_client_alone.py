@@ -113,11 +113,10 @@ def test_a_room_that_one_joins_during_a_rollover_is_kept(
 ) -> None:
     client = Client(alone, served, name="bob", rolloverSeconds=1)
     if fault:
-        alone.page.wait_for_timeout(500)
         served.server.faults["joinRoom"] = [fault]
     else:
         served.server.greeting_seconds = 1
-        alone.page.wait_for_timeout(1200)
+        assert eventually(lambda: served.server.greeted == 2, SECONDS)
     assert client.call("join", "cats")["room"] == "cats"
     served.server.greeting_seconds = 0
     assert eventually(lambda: client.given("rollover", "type"), SECONDS)

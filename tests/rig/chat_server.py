@@ -119,6 +119,7 @@ class ChatServer:
         members: Who is in every room.
         open_rooms: The rooms that are listed.
         clock: Unix time in s.
+        greeted: How many handshakes there were, refused ones too.
         greeting_seconds: Time that a handshake takes.
         longest_seconds: After so long a connection is ended, as API Gateway does after two hours.
     """
@@ -133,6 +134,7 @@ class ChatServer:
         self.members = {"ann": 1}
         self.open_rooms = {"lobby": 1}
         self.clock = time.time
+        self.greeted = 0
         self.greeting_seconds = 0.0
         self.longest_seconds: float | None = None
         self._acks: dict[tuple[str | None, str], Ack] = {}
@@ -205,6 +207,7 @@ class ChatServer:
         return message
 
     async def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.greeted += 1
         await asyncio.sleep(self.greeting_seconds)
         return connection.respond(self.statuses.pop(0), "no") if self.statuses else None
 
