@@ -628,9 +628,10 @@ export class ChatClient extends EventTarget {
 	async #talk(link, former = null) {
 		this.#link = link;
 		this.#attempt = 0;
-		this.#tell("open");
 		this.#outbox.opened(link);
+		// Before whoever hears of it asks for more.
 		this.#resume();
+		this.#tell("open");
 		if (former) this.#retire(former, link);
 		const pinging = setInterval(() => this.#keepAlive(link), this.#options.pingSeconds * 1000);
 		this.#renewLater(link);
