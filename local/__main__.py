@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import boto3
 
@@ -17,8 +18,9 @@ from infra.template import PackageError
 
 from .account import environment
 from .deployment import LocalDeployment
-from .emulator import Emulator, EmulatorFailed, PortTaken
+from .emulator import Emulator, EmulatorFailed, PortTaken, next_free
 from .issuer import READY_NAME, Issuer
+from .page import Page
 from .sources import Sources
 from .workspace import AlreadyRunning, Workspace
 
@@ -31,6 +33,9 @@ LOOK = 0.2
 
 BANNER = """
 Chalice Chat is up at {url}
+
+Its page, for a browser or two:
+  {page}
 
 In two or more other terminals:
   {wscat} -c {url}{header}
@@ -52,6 +57,7 @@ def main() -> None:
     """Start, deploy, and watch, until told to end."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the local AWS (%(default)s)")
+    parser.add_argument("--page-port", type=int, help="port of the page (the next free one)")
     parser.add_argument("--auth", choices=("none", "jwt"), default="none", help="jwt: with tokens of its own")
     arguments = parser.parse_args()
     port = arguments.port
@@ -64,15 +70,15 @@ def main() -> None:
         with Workspace(PROJECT) as workspace:
             say(f"Starting a local AWS on port {port} ...")
             with Emulator(port, workspace.emulator) as emulator:
-                run(workspace, emulator, tokens=arguments.auth == "jwt")
+                run(workspace, emulator, arguments.page_port, tokens=arguments.auth == "jwt")
     except (AlreadyRunning, PortTaken, EmulatorFailed, PackageError, StackError, UnknownStage) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         say("Ended.")
 
 
-def run(workspace: Workspace, emulator: Emulator, tokens: bool) -> NoReturn:
-    """Deploy, and deploy again at each change."""
+def run(workspace: Workspace, emulator: Emulator, page_port: int | None, tokens: bool) -> NoReturn:
+    """Deploy, serve the page, and deploy again at each change."""
     os.environ["AWS_ENDPOINT_URL"] = emulator.url
     sources = Sources(PROJECT)
     issuer = Issuer(boto3.client("ssm")) if tokens else None
@@ -83,21 +89,30 @@ def run(workspace: Workspace, emulator: Emulator, tokens: bool) -> NoReturn:
     say("Packaging and deploying ...")
     endpoints = deployment.deploy()
     token = endpoints.get("token")
-    say(
-        BANNER.format(
-            url=endpoints["websocketUrl"],
-            wscat=wscat(),
-            header=f' -H "Authorization: Bearer {token}"' if token else "",
+    config = partial(page_config, workspace)
+    with Page(PROJECT / "web", config, page_port or next_free(emulator.port)) as page:
+        say(
+            BANNER.format(
+                url=endpoints["websocketUrl"],
+                page=page.url,
+                wscat=wscat(),
+                header=f' -H "Authorization: Bearer {token}"' if token else "",
+            )
         )
-    )
-    if token:
-        say(READY.format(name=READY_NAME, token=token))
-    while True:
-        time.sleep(LOOK)
-        emulator.check()
-        if changes := sources.changes():
-            say(f"Changed: {', '.join(changes)}; deploying ...")
-            redeploy(deployment)
+        if token:
+            say(READY.format(name=READY_NAME, token=token))
+        while True:
+            time.sleep(LOOK)
+            emulator.check()
+            if changes := sources.changes():
+                say(f"Changed: {', '.join(changes)}; deploying ...")
+                redeploy(deployment)
+
+
+def page_config(workspace: Workspace) -> dict[str, Any]:
+    """What the page needs to know of the chat."""
+    endpoints = workspace.published()
+    return {name: endpoints[name] for name in ("websocketUrl", "token") if name in endpoints}
 
 
 def redeploy(deployment: LocalDeployment) -> None:

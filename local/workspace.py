@@ -59,3 +59,8 @@ class Workspace:
         draft = self._folder / "endpoints.json.new"
         draft.write_text(json.dumps(endpoints, indent=2) + "\n")
         draft.replace(self._endpoints)
+
+    def published(self) -> dict[str, Any]:
+        """Read ``endpoints.json``."""
+        endpoints: dict[str, Any] = json.loads(self._endpoints.read_text())
+        return endpoints

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -96,6 +97,13 @@ class LocalStack:
     def endpoints(self) -> dict[str, Any]:
         endpoints: dict[str, Any] = json.loads(self.endpoints_file.read_text())
         return endpoints
+
+    @property
+    def page_url(self) -> str:
+        """Where it says that the page is."""
+        found = re.search(r"^ +(http://127\.0\.0\.1:\d+/)$", self.output, re.MULTILINE)
+        assert found, f"no page in:\n{self.output}"
+        return found[1]
 
     def connect(self, query: str = "", *subprotocols: Subprotocol) -> ClientConnection:
         """A WebSocket client."""

@@ -14,7 +14,7 @@ COPIED = (
     "requirements-lock.txt",
     "package-lock.json",
 )
-COPIED_FOLDERS = ("chalicelib", "infra", "local", ".chalice")
+COPIED_FOLDERS = ("chalicelib", "infra", "local", "web", ".chalice")
 
 
 class Project:
