@@ -13,7 +13,10 @@ from tests.soak.ledger import Ledger, Stay
 from tests.soak.timing import Time
 
 # How long an answer is waited for, in s. By the clock outside: what a handler waits for is by that one.
-ANSWER_SECONDS = 6.0
+ANSWER_SECONDS = 25.0
+# By the rig's clock. Nobody idles, and after each ping a client asks for the history of its rooms, which
+# costs an emulator more with each message.
+PING_SECONDS = 1500.0
 # How often what was not acknowledged is said again.
 TRIES = 4
 
@@ -58,6 +61,7 @@ class Visitor:
             f"{url}?visitor={number}",
             name=user,
             rooms=rooms,
+            ping_seconds=PING_SECONDS,
             answer_seconds=ANSWER_SECONDS,
             random=chance.random,
             clock=now,
