@@ -51,7 +51,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Sending:
+class Posting:
     """A chunk on its way.
 
     Attributes:
@@ -167,9 +167,9 @@ class Broadcaster:
         self._api.use(chunk.endpoint)
         now = self._clock()
         chunk = chunk.only([member for member in chunk.members if member.expires_at > now])
-        sending = self._start(chunk, deadline)
-        crossings = self._count(sending, delivery)
-        if left := chunk.rest(sending.result.result().left):
+        posting = self._start(chunk, deadline)
+        crossings = self._count(posting, delivery)
+        if left := chunk.rest(posting.result.result().left):
             self._put_off([left], delivery, delay_seconds=2**left.attempt - 1)
         self._tell_of_pruned(crossings, deadline, delivery)
 
@@ -185,7 +185,7 @@ class Broadcaster:
         """Send, prune, and return the crossings that this brought about."""
         rendered = cache(partial(render, event))
         crossings: list[Crossing] = []
-        under_way: deque[Sending] = deque()
+        under_way: deque[Posting] = deque()
         inline = self._inline_recipients
         try:
             for page in self._members.pages(room, members_version):
@@ -198,8 +198,8 @@ class Broadcaster:
                 while len(under_way) > MOST_UNDER_WAY:
                     crossings += self._finish(under_way.popleft(), delivery)
         finally:
-            for sending in under_way:
-                crossings += self._finish(sending, delivery)
+            for posting in under_way:
+                crossings += self._finish(posting, delivery)
         return crossings
 
     def _chunks(
@@ -212,21 +212,21 @@ class Broadcaster:
             if payload is not None:
                 yield Chunk(self._api.endpoint, room, payload, receivers, event.passing)
 
-    def _start(self, chunk: Chunk, deadline: float) -> Sending:
+    def _start(self, chunk: Chunk, deadline: float) -> Posting:
         ids = [member.id for member in chunk.members]
         now = time.monotonic()
         until = max(deadline - QUEUE_SECONDS, (now + deadline) / 2)
-        return Sending(chunk, self._clock() * 1000, self._api.start_many(ids, chunk.payload, until))
+        return Posting(chunk, self._clock() * 1000, self._api.start_many(ids, chunk.payload, until))
 
-    def _finish(self, sending: Sending, delivery: Delivery) -> list[Crossing]:
+    def _finish(self, posting: Posting, delivery: Delivery) -> list[Crossing]:
         """Wait until a chunk is sent; leave what is left to the queue, and prune."""
-        if left := sending.chunk.rest(sending.result.result().left):
+        if left := posting.chunk.rest(posting.result.result().left):
             self._try_to_put_off([left], delivery, delay_seconds=1)
-        return self._count(sending, delivery)
+        return self._count(posting, delivery)
 
-    def _count(self, sending: Sending, delivery: Delivery) -> list[Crossing]:
+    def _count(self, posting: Posting, delivery: Delivery) -> list[Crossing]:
         """Wait until a chunk is sent; count what became of it, and prune."""
-        chunk, result = sending.chunk, sending.result.result()
+        chunk, result = posting.chunk, posting.result.result()
         delivery.delivered += len(result.delivered)
         delivery.gone += len(result.gone)
         delivery.failed += len(result.refused) + (len(result.left) if chunk.passing else 0)
@@ -235,7 +235,7 @@ class Broadcaster:
         return [
             crossing
             for member in chunk.members
-            if member.id in gone and member.joined_at <= sending.began_ms - self._prune_after_ms
+            if member.id in gone and member.joined_at <= posting.began_ms - self._prune_after_ms
             for crossing in self._prune(member, chunk.room, delivery)
         ]
 
