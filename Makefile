@@ -3,6 +3,7 @@
 VENV ?= .venv
 STAGE ?= dev
 PORT ?= 4566
+MINUTES ?= 2
 
 python := $(VENV)/bin/python
 installed := $(VENV)/.installed
@@ -58,13 +59,17 @@ check: venv  ## linters and types
 	$(python) -m infra package --stage dev --out build
 	$(VENV)/bin/cfn-lint build/sam.json
 
-.PHONY: unit functional e2e
-unit functional e2e: venv node
+.PHONY: unit functional faults e2e
+unit functional faults e2e: venv node
 	$(python) -m pytest tests/$@
 
 .PHONY: test
 test: check node  ## everything that is checked and tested
 	$(python) -m pytest
+
+.PHONY: soak
+soak: venv  ## the chat under every fault there is, for MINUTES=; SEED= repeats one
+	@$(python) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 .PHONY: deploy
 deploy: venv  ## STAGE= to AWS, in one stack
