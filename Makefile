@@ -3,6 +3,7 @@
 VENV ?= .venv
 STAGE ?= dev
 PORT ?= 4566
+MINUTES ?= 2
 
 python := $(VENV)/bin/python
 installed := $(VENV)/.installed
@@ -66,8 +67,8 @@ check: venv node  ## linters, types, known vulnerabilities
 	$(python) .ci/audit.py requirements-lock.txt
 	$(if $(shell which npm 2>/dev/null),node_modules/.bin/tsc --project .,@echo "web/ is not checked")
 
-.PHONY: unit functional e2e browser
-unit functional e2e browser: venv node
+.PHONY: unit functional faults e2e browser
+unit functional faults e2e browser: venv node
 	$(python) -m pytest tests/$@
 
 .PHONY: test
@@ -77,6 +78,10 @@ test: check  ## everything that is checked and tested
 .PHONY: fuzz
 fuzz: venv  ## made-up events at the handlers, for MINUTES= 5
 	$(python) -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
+
+.PHONY: soak
+soak: venv  ## the chat under every fault there is, for MINUTES=; SEED= repeats one
+	@$(python) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 .PHONY: deploy
 deploy: venv  ## STAGE= to AWS, in one stack; AUTHORIZER=<header> puts a Lambda authorizer before it

@@ -41,6 +41,9 @@ from .room_log import Missed, RoomLog
 PING_SECONDS = 300.0
 # API Gateway's own limit is 29 s.
 ANSWER_SECONDS = 30.0
+# What is published at the same time comes in any order: a gap is left open for so long, at most, before
+# a client asks what was in it. All of a room's clients see the same gaps.
+GAP_SECONDS = 0.5
 
 ChatEvent: TypeAlias = Message | Missed | Private | Presence | Typing | Goodbye | Error
 
@@ -107,6 +110,7 @@ class ChatClient:
         self._old_messages = history
         self._ping_seconds = ping_seconds
         self._sleep = sleep
+        self._random = random
         self._connector = Connector(url, headers or {}, lambda: self.token, random, clock, sleep)
         self._outbox = Outbox(answer_seconds)
         self._events: asyncio.Queue[ChatEvent | None] = asyncio.Queue()
@@ -336,7 +340,12 @@ class ChatClient:
             self._asking[log] = self._tasks.create_task(self._or_reconnect(self._ask, log))
 
     async def _ask(self, log: RoomLog) -> None:
-        while (question := log.question()) is not None:
+        while log.question() is not None:
+            if log.may_close:
+                await self._sleep(self._random() * GAP_SECONDS)
+            question = log.question()
+            if question is None:
+                break
             answer = await self.history(
                 log.room, after=question.after, epoch=question.epoch, limit=question.limit
             )
