@@ -3,7 +3,6 @@
 VENV ?= .venv
 STAGE ?= dev
 PORT ?= 4566
-MINUTES ?= 2
 
 python := $(VENV)/bin/python
 installed := $(VENV)/.installed
@@ -80,8 +79,8 @@ fuzz: venv  ## made-up events at the handlers, for MINUTES= 5
 	$(python) -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: soak
-soak: venv  ## the chat under every fault there is, for MINUTES=; SEED= repeats one
-	@$(python) -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+soak: venv  ## the chat under every fault there is, for MINUTES= 2; SEED= repeats one
+	@$(python) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: deploy
 deploy: venv  ## STAGE= to AWS, in one stack; AUTHORIZER=<header> puts a Lambda authorizer before it
