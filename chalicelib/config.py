@@ -36,7 +36,7 @@ class Settings:
     messages_table: str = "ChatMessages"
     history_days: int = 30
     max_rooms: int = 50
-    max_concurrency: int = 128
+    max_concurrency: int = 256
     prune_after_seconds: int = 30
     connection_seconds: int = 2 * 60 * 60 + 60
 

@@ -4,9 +4,10 @@ import asyncio
 import ssl
 import time
 from collections import deque
+from math import sqrt
 
 from .addresses import Addresses
-from .http_connection import HttpConnection
+from .http_connection import HttpConnection, open_socket
 from .pace import Pace
 from .sending import THROTTLED, Sending
 
@@ -20,9 +21,12 @@ LOOK_SECONDS = 0.2
 IDLE_SECONDS = 30.0
 # Idle for longer, it is taken for closed if it breaks at the next post.
 RESTED_SECONDS = 1.0
-# Connections that are opened at the same time: each costs a millisecond of CPU, and those that are open
-# get on with the work meanwhile.
+# Connections that are opened at the same time: those that are open get on with the work meanwhile.
 OPENING = 16
+# What opening a connection costs, in s: a millisecond of CPU, shared with the sends that find it open.
+OPENING_COST = 0.0004
+# How long a post takes where none has been answered yet, in s.
+FIRST_LATENCY = 0.01
 # How often in a row no connection can be opened before posts fail, and the first wait in between.
 OPEN_TRIES = 3
 OPEN_DELAY = 0.05
@@ -53,6 +57,8 @@ class Pool:
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._failures = 0
+        # The shortest time that a post has taken lately, in s.
+        self._latency = FIRST_LATENCY
         self._wake: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
 
@@ -62,6 +68,7 @@ class Pool:
             expiry = self._loop.call_at(sending.deadline, self._expire, sending)
             sending.future.add_done_callback(lambda _: expiry.cancel())
             self._ready.append(sending)
+            self._latency = FIRST_LATENCY
             self._pump()
 
     async def close(self) -> None:
@@ -70,7 +77,7 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
         for connection in list(self._connections):
-            connection.abort()
+            connection.close()
         for timer in (self._wake, self._look):
             if timer:
                 timer.cancel()
@@ -114,8 +121,10 @@ class Pool:
 
     def _answered(self, connection: Connection, status: int) -> None:
         sending, connection_id = connection.take_job()
+        now = self._loop.time()
+        self._latency = min(self._latency, now - connection.posted_at)
         if status == THROTTLED:
-            self._pace.throttled(self._loop.time())
+            self._pace.throttled(now)
         elif status == 200:
             self._pace.delivered()
         self._settle(sending, connection_id, sending.answered(connection_id, status))
@@ -165,7 +174,7 @@ class Pool:
     def _drop(self, connection: Connection) -> Job:
         """Close a connection whose response is not waited for any longer."""
         self._connections.discard(connection)
-        connection.abort()
+        connection.close()
         return connection.take_job()
 
     def _settle(self, sending: Sending, connection_id: str, delay: float | None) -> None:
@@ -193,18 +202,21 @@ class Pool:
                 connection.rested = idle > RESTED_SECONDS
                 return connection
             self._connections.discard(connection)
-            connection.abort()
+            connection.close()
         return None
 
     def _close_idle(self) -> None:
         for connection in self._idle:
             self._connections.discard(connection)
-            connection.abort()
+            connection.close()
         self._idle.clear()
 
-    def _open_more(self, wanted: int) -> None:
-        allowed = int(self._pace.concurrency) - len(self._connections) - len(self._opening)
-        for _ in range(min(wanted - len(self._opening), OPENING - len(self._opening), allowed)):
+    def _open_more(self, waiting: int) -> None:
+        # n posts over c connections take c openings and n / c posts one after another: least for this c.
+        useful = sqrt(waiting * self._latency / OPENING_COST)
+        opening = len(self._opening)
+        more = int(min(useful + 1, self._pace.concurrency)) - len(self._connections) - opening
+        for _ in range(min(more, OPENING - opening, waiting - opening)):
             task = self._loop.create_task(self._open())
             self._opening.add(task)
             task.add_done_callback(self._opened)
@@ -235,17 +247,11 @@ class Pool:
     async def _connect(self) -> Connection:
         address = await self._addresses.next()
         try:
-            _, connection = await self._loop.create_connection(
-                lambda: Connection(self._answered, self._lost),
-                address,
-                self._addresses.port,
-                ssl=self._tls,
-                server_hostname=self._addresses.host if self._tls else None,
-            )
+            sock = await open_socket(address, self._addresses.port, self._tls, self._addresses.host)
         except OSError:
             self._addresses.drop(address)
             raise
-        return connection
+        return Connection(sock, self._answered, self._lost)
 
     def _give_up(self) -> None:
         self._failures = 0

@@ -36,7 +36,7 @@ class ManyWebsocketAPI(WebsocketAPI):
         max_posts_per_second: Posts that begin in a second, at most; 0 for no such limit. Likewise.
     """
 
-    max_concurrency = 128
+    max_concurrency = 256
     max_posts_per_second = 0
 
     def __init__(self) -> None:
