@@ -59,11 +59,13 @@ class Round:
         wall: Time that it took, in s.
         cpu: CPU time of the process, user and system, in s.
         peak: The process's greatest memory so far, in bytes.
+        opened: Connections that it opened.
     """
 
     wall: float
     cpu: float
     peak: int
+    opened: int
 
 
 class Contender:
@@ -117,7 +119,7 @@ class Contender:
         Raises:
             ContenderError: It did not reach each of them by one post.
         """
-        before = self._sink.posts()
+        connections_before, posts_before = self._sink.counts()
         assert self._process.stdin
         assert self._process.stdout
         assert self._process.stderr
@@ -126,10 +128,10 @@ class Contender:
         answer = self._process.stdout.readline()
         if not answer:
             raise ContenderError(f"{self.name} gives up:\n{self._process.stderr.read()}")
-        posts = self._sink.posts() - before
-        if posts != self.recipients:
-            raise ContenderError(f"{self.name} sent {posts} posts to {self.recipients} recipients")
-        return Round(**json.loads(answer))
+        connections, posts = self._sink.counts()
+        if posts - posts_before != self.recipients:
+            raise ContenderError(f"{self.name} sent {posts - posts_before} posts to {self.recipients}")
+        return Round(**json.loads(answer), opened=connections - connections_before)
 
 
 def ours(delay_ms: int, concurrency: int) -> Send:

@@ -46,6 +46,8 @@ ESTIMATES: Mapping[str, Callable[[int, float], float]] = {
     "chalice": lambda recipients, delay: recipients * (1.2e-3 + delay),
     "threads": lambda recipients, delay: recipients * 1.3e-3,
 }
+# Rounds until a contender is warm, at most.
+MOST_COLD = 50
 # The cost of a recipient in a large room is measured beside that in a small one.
 GROWING = (1_000, 10_000)
 # A signature's headers, beside the session token; in bytes.
@@ -126,7 +128,7 @@ class Bench:
         sink: Where the posts go.
         concurrency: Ours: posts under way at once.
         effort: How many rounds there are.
-        bar: Is told of each.
+        bar: Is told of them.
     """
 
     sink: Sink
@@ -134,36 +136,56 @@ class Bench:
     effort: Effort
     bar: Bar
 
-    def in_turns(self, cases: Sequence[Case]) -> list[dict[str, Any]]:
-        """Run the rounds of cases in turns, and summarise each.
+    def measure(self, cases: Sequence[Case]) -> dict[Case, dict[str, Any]]:
+        """Warm each case up, run their rounds in turns, and summarise each.
 
         Raises:
-            ContenderError: One did not reach each recipient by one post.
+            ContenderError: One did not reach each recipient by one post, or does not get warm.
         """
+        # The slow ones first: nobody's connections are idle for long until it is their turn.
+        cases = sorted(cases, key=lambda case: case.estimate, reverse=True)
         with ExitStack() as stack:
-            runs: list[tuple[Case, int, Contender, list[Round]]] = []
-            for case in cases:
-                contender = Contender(case.name, case.recipients, case.delay_ms, self.concurrency, self.sink)
-                runs.append((case, self.effort.rounds_of(case), stack.enter_context(contender), []))
-            for turn in range(max(timed for _, timed, _, _ in runs) + 1):
-                for case, timed, contender, rounds in runs:
-                    if turn <= timed:
-                        self.bar.show(f"{case}: round {turn}/{timed}" if turn else f"{case}: warming up")
-                        rounds.append(contender.round())
+            contenders = {
+                case: stack.enter_context(
+                    Contender(case.name, case.recipients, case.delay_ms, self.concurrency, self.sink)
+                )
+                for case in cases
+            }
+            cold = {case: self._warm_up(case, contenders[case]) for case in cases}
+            warm = {case: [cold[case].pop()] for case in cases}
+            for turn in range(1, max(map(self.effort.rounds_of, cases))):
+                for case in cases:
+                    if turn < self.effort.rounds_of(case):
+                        self.bar.show(f"{case}: round {turn + 1}/{self.effort.rounds_of(case)}")
+                        warm[case].append(contenders[case].round())
                         self.bar.done += case.estimate
-        return [figures(case.recipients, *rounds) for case, _, _, rounds in runs]
+        return {case: figures(case.recipients, cold[case], warm[case]) for case in cases}
+
+    def _warm_up(self, case: Case, contender: Contender) -> list[Round]:
+        """Run rounds up to the first in which no connection is opened."""
+        rounds: list[Round] = []
+        while not rounds or rounds[-1].opened:
+            if len(rounds) > MOST_COLD:
+                raise ContenderError(f"{case}: connections are opened in every round")
+            self.bar.show(f"{case}: warming up, round {len(rounds) + 1}")
+            rounds.append(contender.round())
+            if len(rounds) <= 2:
+                self.bar.done += case.estimate
+        return rounds
 
 
-def figures(recipients: int, first: Round, *timed: Round) -> dict[str, Any]:
-    """Summarise the rounds of a case."""
-    wall, cpu = median(each.wall for each in timed), median(each.cpu for each in timed)
+def figures(recipients: int, cold: Sequence[Round], warm: Sequence[Round]) -> dict[str, Any]:
+    """Summarise the rounds of a case: those in which connections were opened, and those after."""
+    wall, cpu = median(each.wall for each in warm), median(each.cpu for each in warm)
     return {
         "wall_s": round(wall, 5),
-        "first_s": round(first.wall, 5),
+        "first_s": round(cold[0].wall, 5),
         "posts_per_s": round(recipients / wall),
         "cpu_us_per_post": round(cpu / recipients * 1e6, 1),
-        "peak_mb": round(max(each.peak for each in timed) / 1e6, 1),
-        "rounds": len(timed),
+        "peak_mb": round(warm[-1].peak / 1e6, 1),
+        "connections": sum(each.opened for each in (*cold, *warm)),
+        "cold_rounds": len(cold),
+        "rounds": len(warm),
     }
 
 
@@ -190,7 +212,7 @@ def run(folder: Path, effort: Effort, concurrency: int) -> dict[str, Any]:
     ]
     cases = [case for case in every if effort.rounds_of(case)]
     growing = [Case("ours", recipients, 8) for recipients in GROWING]
-    bar = Bar(sum(case.estimate * (effort.rounds_of(case) + 1) for case in cases + growing))
+    bar = Bar(sum(case.estimate * (effort.rounds_of(case) + 1) for case in (*cases, *growing)))
     bar.show("Measuring what the sink can take")
     # This process waits while one of the others works, and shares its core with the clients: they
     # inherit it, wrk too.
@@ -211,11 +233,11 @@ def run(folder: Path, effort: Effort, concurrency: int) -> dict[str, Any]:
         for delay in DELAYS_MS:
             for recipients in RECIPIENTS:
                 group = [case for case in cases if (case.recipients, case.delay_ms) == (recipients, delay)]
-                measured = bench.in_turns(group)
+                measured = bench.measure(group)
                 by_recipients.setdefault(str(recipients), {})[str(delay)] = {
-                    case.name: row for case, row in zip(group, measured, strict=True)
+                    case.name: measured[case] for case in group
                 }
-        grown = growth(*bench.in_turns(growing))
+        grown = bench.measure(growing)
         version = sink.version
     bar.clear()
     equal = by_recipients["1000"]["0"]
@@ -226,7 +248,7 @@ def run(folder: Path, effort: Effort, concurrency: int) -> dict[str, Any]:
         ),
         "wall_1000_at_8ms_s": by_recipients["1000"]["8"]["ours"]["wall_s"],
         "wall_10000_at_8ms_s": by_recipients["10000"]["8"]["ours"]["wall_s"],
-        "growth_1000_to_10000_at_8ms": grown,
+        "growth_1000_to_10000_at_8ms": growth(*(grown[case] for case in growing)),
         "not_measured": [str(case) for case in every if case not in cases],
         "ceiling_posts_per_s": ceiling,
         "concurrency": concurrency,
@@ -259,7 +281,6 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             result = run(Path(folder), QUICK if arguments.quick else FULL, arguments.concurrency)
     except (SinkError, ContenderError) as error:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
         sys.exit(str(error))
     held = bounds(result)
     print("\n".join([table(result), "", *map(str, held)]))

@@ -9,8 +9,8 @@ from bench.svg import Line, chart
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 LABELS = {"ours": "send_many", "chalice": "Chalice's send, in a loop", "threads": "boto3, 32 threads"}
-HEAD = ("recipients", "wall ms", "first ms", "posts/s", "CPU us/post", "peak MB", "rounds")
-ROW = "{:27}{:>11}{:>10}{:>10}{:>9}{:>13}{:>9}{:>8}"
+HEAD = ("recipients", "wall ms", "first ms", "posts/s", "CPU us/post", "peak MB", "sockets", "rounds")
+ROW = "{:27}{:>11}{:>9}{:>10}{:>9}{:>13}{:>9}{:>9}{:>8}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def table(result: Mapping[str, Any]) -> str:
                 f"{row['posts_per_s']:,}",
                 f"{row['cpu_us_per_post']:,.1f}",
                 f"{row['peak_mb']:,.1f}",
+                row["connections"],
                 row["rounds"],
             )
             for name, label in LABELS.items()

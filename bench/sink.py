@@ -102,7 +102,7 @@ class Sink:
         self._folder = folder
         self._port = free_port()
         self._core = core
-        self._counted = 0
+        self._asked = 0
         self.url = f"https://localhost:{self._port}"
         self.authority = folder / "authority.pem"
 
@@ -142,12 +142,15 @@ class Sink:
         done = subprocess.run([self._nginx, "-v"], stderr=subprocess.PIPE, text=True, check=True)
         return done.stderr.split()[-1]
 
-    def posts(self) -> int:
-        """Count the posts that have come so far, whoever sent them."""
-        self._counted += 1
+    def counts(self) -> tuple[int, int]:
+        """Count the connections that were opened so far and the posts that have come, whoever sent them."""
+        # Asking is a connection and a request, too.
+        self._asked += 1
         with urllib.request.urlopen(f"{self.url}/status", context=self._tls) as response:
-            numbers = re.findall(r"^ (\d+) (\d+) (\d+) $", response.read().decode(), re.MULTILINE)
-        return int(numbers[0][2]) - self._counted
+            numbers = re.search(r"^ (\d+) \d+ (\d+) $", response.read().decode(), re.MULTILINE)
+        if not numbers:
+            raise SinkError("nginx says nothing of its state")
+        return int(numbers[1]) - self._asked, int(numbers[2]) - self._asked
 
     def ceiling(
         self, delay_ms: int, connections: int, seconds: int, body_bytes: int, header_bytes: int
@@ -169,8 +172,10 @@ class Sink:
         script = self._folder / "post.lua"
         script.write_text(SCRIPT.format(body=body_bytes, headers=header_bytes))
         done = subprocess.run(
-            [wrk, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
-            + ["--script", str(script), f"{self.url}{callback_path(delay_ms)}{CONNECTION_ID}"],
+            [
+                *(wrk, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
+                *("--script", str(script), f"{self.url}{callback_path(delay_ms)}{CONNECTION_ID}"),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -194,9 +199,11 @@ class Sink:
     def _certificate(self, name: str, *extensions: str, authority: str | None = None) -> None:
         issuer = ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key"] if authority else []
         done = subprocess.run(
-            [self._openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *issuer]
-            + ["-subj", f"/CN=fan-out {name}", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
-            + [part for extension in extensions for part in ("-addext", extension)],
+            [
+                *(self._openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *issuer),
+                *("-subj", f"/CN=fan-out {name}", "-keyout", f"{name}.key", "-out", f"{name}.pem"),
+                *(part for extension in extensions for part in ("-addext", extension)),
+            ],
             cwd=self._folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -52,6 +52,7 @@ class Scale:
         return cls(low, high if high > low else low * 10, start, end)
 
     def __call__(self, value: float) -> float:
+        """Map a value."""
         part = math.log(value / self.low) / math.log(self.high / self.low)
         return round(self.start + part * (self.end - self.start), 1)
 
