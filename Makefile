@@ -53,7 +53,7 @@ up: venv node  ## the chat on a local AWS, on PORT=; changes are deployed as the
 check: venv  ## linters and types
 	$(python) -m ruff check
 	$(python) -m ruff format --check
-	$(python) -m mypy --strict chalicelib infra local client examples docs
+	$(python) -m mypy --strict chalicelib infra local client examples docs bench
 	$(VENV)/bin/cfn-lint resources.json
 	$(python) -m infra package --stage dev --out build
 	$(VENV)/bin/cfn-lint build/sam.json
@@ -65,6 +65,10 @@ unit functional e2e: venv node
 .PHONY: test
 test: check node  ## everything that is checked and tested
 	$(python) -m pytest
+
+.PHONY: bench
+bench: venv  ## how fast a message goes to many, beside Chalice's send; needs nginx and wrk
+	@$(python) bench/fanout.py
 
 .PHONY: deploy
 deploy: venv  ## STAGE= to AWS, in one stack

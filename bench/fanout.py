@@ -95,7 +95,7 @@ class Effort:
 
 
 FULL = Effort(rounds=9, case=8.0, longest=20.0, ceiling=3)
-QUICK = Effort(rounds=3, case=2.5, longest=1.5, ceiling=1)
+QUICK = Effort(rounds=3, case=2.5, longest=1.25, ceiling=2)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from bench.svg import Line, chart
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-LABELS = {"ours": "send_many", "chalice": "Chalice's send, in a loop", "threads": "boto3, 32 threads"}
+LABELS = {"ours": "send_many (ours)", "chalice": "Chalice's send, in a loop", "threads": "boto3, 32 threads"}
 HEAD = ("recipients", "wall ms", "first ms", "posts/s", "CPU us/post", "peak MB", "sockets", "rounds")
 ROW = "{:27}{:>11}{:>9}{:>10}{:>9}{:>13}{:>9}{:>9}{:>8}"
 

@@ -8,11 +8,12 @@ from html import escape
 WIDTH, HEIGHT = 760, 400
 LEFT, RIGHT, TOP, BOTTOM = 76, 84, 74, 50
 # A picture cannot know the page's colour: these are legible on white and on black.
-INK = "#768390"
+INK = "#6e7781"
 COLOURS = ("#2f81f7", "#d9730d", "#a371f7")
 FONT = "-apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
 MOST_TICKS = 8
-LABEL_HEIGHT = 16.0
+LABEL_HEIGHT = 16
+LEGEND_WIDTH = 190
 
 
 @dataclass(frozen=True)
@@ -108,27 +109,26 @@ def chart(
         f'<line x1="{x.start}" y1="{y.start}" x2="{x.end}" y2="{y.start}" stroke="{INK}"/>',
         f'<text x="{(x.start + x.end) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>',
     ]
-    ends = apart([y(line.points[-1][1]) for line in lines])
-    left = float(LEFT)
-    for number, (line, end) in enumerate(zip(lines, ends, strict=True)):
+    heights = apart([(x(line.points[-1][0]), y(line.points[-1][1])) for line in lines])
+    for number, (line, height) in enumerate(zip(lines, heights, strict=True)):
         pixels = [(x(across), y(up)) for across, up in line.points]
         path = " ".join(f"{across},{up}" for across, up in pixels)
+        legend = LEFT + LEGEND_WIDTH * number
         parts += [
             f'<g fill="{COLOURS[number]}">',
             f'<polyline points="{path}" fill="none" stroke="{COLOURS[number]}" stroke-width="2.5"/>',
             *(marker(number, across, up) for across, up in pixels),
-            f'<text x="{pixels[-1][0] + 11}" y="{end + 4.5:.1f}" font-weight="600">'
+            f'<text x="{pixels[-1][0] + 11:.1f}" y="{height + 4.5:.1f}" font-weight="600">'
             f"{escape(y_text(line.points[-1][1]))}</text>",
-            marker(number, left + 6, 47.0),
-            f'<text x="{left + 17:.1f}" y="51.5">{escape(line.label)}</text>',
+            marker(number, legend + 5, 47),
+            f'<text x="{legend + 16}" y="51.5">{escape(line.label)}</text>',
             "</g>",
         ]
-        left += 44 + 6.6 * len(line.label)
     return "\n".join([*parts, "</svg>", ""])
 
 
 def marker(number: int, x: float, y: float) -> str:
-    """Draw a line's mark: a circle, a square, a triangle, to be told apart without colours."""
+    """Draw a line's mark: a circle, a square or a triangle, to be told apart without colours."""
     return (
         f'<circle cx="{x}" cy="{y}" r="4.5"/>',
         f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8"/>',
@@ -136,10 +136,11 @@ def marker(number: int, x: float, y: float) -> str:
     )[number]
 
 
-def apart(heights: Sequence[float]) -> list[float]:
-    """Move labels at these heights so far down that none covers another; the order stays."""
-    moved = list(heights)
-    last = -math.inf
-    for index in sorted(range(len(heights)), key=heights.__getitem__):
-        last = moved[index] = max(heights[index], last + LABEL_HEIGHT)
-    return moved
+def apart(ends: Sequence[tuple[float, float]]) -> list[float]:
+    """Say how high each line's last label goes: down from its end, where it would cover another's."""
+    heights = [y for _, y in ends]
+    lowest: dict[float, float] = {}
+    for index in sorted(range(len(ends)), key=heights.__getitem__):
+        x, y = ends[index]
+        heights[index] = lowest[x] = max(y, lowest.get(x, -math.inf) + LABEL_HEIGHT)
+    return heights
