@@ -1,17 +1,20 @@
-"""Chalice Chat: the routes of the WebSocket API, handed on to chalicelib."""
+"""Chalice Chat: the routes of the WebSocket API and the worker, handed on to chalicelib."""
 
 import os
 from functools import cache
 from typing import Any
 
-from chalice.app import Chalice, WebsocketEvent
+from chalice.app import Chalice, SQSEvent, WebsocketEvent
 
 from chalicelib.bootstrap import build_chat
 from chalicelib.chat import Chat
+from chalicelib.config import Settings
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
 
 # Where there is no Lambda context, as in a test that calls a handler.
 UNBOUNDED_SECONDS = 28.0
+# Workers at once. All of them and the handlers share the account's 10,000 requests to API Gateway a second.
+MOST_WORKERS = 5
 
 app = Chalice(app_name="chalice-chat")
 app.experimental_feature_flags.update(["WEBSOCKETS"])
@@ -25,7 +28,7 @@ def get_chat() -> Chat:
     return build_chat(os.environ, websocket_api)
 
 
-def remaining_seconds(event: WebsocketEvent) -> float:
+def remaining_seconds(event: WebsocketEvent | SQSEvent) -> float:
     """How long the invocation can still take."""
     context: Any = event.context
     return context.get_remaining_time_in_millis() / 1000 if context else UNBOUNDED_SECONDS
@@ -44,3 +47,11 @@ def message(event: WebsocketEvent) -> dict[str, Any]:
 @app.on_ws_disconnect()
 def disconnect(event: WebsocketEvent) -> dict[str, Any]:
     return get_chat().disconnect(event.to_dict(), remaining_seconds(event))
+
+
+# Chalice needs the name when it packages, with the stage's variables in the environment.
+@app.on_sqs_message(
+    queue=os.environ.get("CHAT_QUEUE", Settings.queue), batch_size=1, maximum_concurrency=MOST_WORKERS
+)
+def deliver(event: SQSEvent) -> None:
+    get_chat().deliver(event.to_dict(), remaining_seconds(event))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import boto3
@@ -12,10 +13,13 @@ from .actions.call import Action, Services
 from .actions.table import ACTIONS
 from .broadcaster import Broadcaster
 from .chat import Chat
+from .chunks import ChunkQueue
 from .config import Settings
 from .gateway.websocket_api import ManyWebsocketAPI
 from .logs import make_logger
 from .storage.connections import Connections
+from .storage.heads import Heads
+from .storage.member_cache import MemberCache
 from .storage.messages import Messages
 from .storage.rooms import Rooms
 
@@ -25,6 +29,12 @@ DYNAMODB = Config(
     read_timeout=2,
     retries={"mode": "standard", "total_max_attempts": 4},
 )
+# It is given what is left after the time for sending: that must not take long.
+SQS = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"mode": "standard", "total_max_attempts": 2},
+)
 
 
 def build_chat(
@@ -33,6 +43,7 @@ def build_chat(
     *,
     actions: Mapping[str, Action] = ACTIONS,
     dynamodb: Any = None,
+    sqs: Any = None,
     clock: Callable[[], float] = time.time,
     logger: Logger | None = None,
 ) -> Chat:
@@ -43,6 +54,7 @@ def build_chat(
         websocket_api: The app's, which Chalice tells the API that it serves.
         actions: What a client can ask for, by name.
         dynamodb: boto3's DynamoDB client; one of the environment's account by default.
+        sqs: boto3's SQS client; likewise, made at the first use.
         clock: Unix time in s.
         logger: Takes one line for each invocation; standard output by default.
 
@@ -51,15 +63,27 @@ def build_chat(
     """
     settings = Settings.from_env(env)
     websocket_api.max_concurrency = settings.max_concurrency
+    websocket_api.max_posts_per_second = settings.max_posts_per_second
     dynamodb = dynamodb or boto3.client("dynamodb", config=DYNAMODB)
-    connections = Connections(dynamodb, settings.table, settings.rooms_table, clock)
+    heads = Heads(dynamodb, settings.messages_table, settings.history_days, clock)
+    connections = Connections(dynamodb, settings.table, settings.rooms_table, heads, clock)
     rooms = Rooms(dynamodb, settings.rooms_table, clock)
+    make_sqs = cache(lambda: sqs or boto3.client("sqs", config=SQS))
     services = Services(
         settings=settings,
         actions=actions,
         connections=connections,
         rooms=rooms,
         messages=Messages(dynamodb, settings.messages_table, settings.history_days, clock),
-        broadcaster=Broadcaster(websocket_api, connections, rooms, settings.prune_after_seconds, clock),
+        broadcaster=Broadcaster(
+            websocket_api,
+            connections,
+            MemberCache(rooms, heads, settings.members_cache_seconds, settings.inline_recipients, clock),
+            ChunkQueue(make_sqs, settings.queue),
+            ChunkQueue(make_sqs, settings.dead_letter_queue),
+            settings.inline_recipients,
+            settings.prune_after_seconds,
+            clock,
+        ),
     )
     return Chat(services, logger or make_logger(), clock)

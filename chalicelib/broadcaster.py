@@ -1,18 +1,29 @@
-"""Who gets an event, in which form, and what becomes of those who are gone."""
+"""Who gets an event, in which form, now or by the queue, and what becomes of those who are gone."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 
-from .errors import StorageUnavailable
+from .chunks import Chunk, ChunkQueue
+from .errors import QueueUnavailable, StorageUnavailable
 from .gateway.sending import SendResult
 from .gateway.websocket_api import ManyWebsocketAPI
 from .storage.connections import Connection, Connections
+from .storage.member_cache import MemberCache
 from .storage.presence import Crossing
-from .storage.rooms import Member, Rooms
+from .storage.rooms import Member
 from .wire.events import Event, Form, Goodbye, Presence, render
+
+# Kept back of the deadline: to put on the queue what is not sent by then.
+QUEUE_SECONDS = 2.0
+# Payloads that are on their way while the next page of members is read.
+MOST_UNDER_WAY = 4
+# Of workers, with 1, 3, 7, 15 and 31 s before them: a minute in all.
+MOST_ATTEMPTS = 5
 
 
 @dataclass
@@ -23,22 +34,19 @@ class Delivery:
         delivered: Connections that API Gateway took an event for.
         gone: Connections that answered 410.
         pruned: Those of them that were removed.
-        failed: Connections that were throttled, in error or out of time. They stay.
+        queued: Connections that a worker is to send to.
+        failed: Connections that were missed, and are not tried again. They stay.
         forbidden: Whether API Gateway refused this chat itself (403).
+        given_up: Whether some were missed after the last attempt, or because the queue took nothing.
     """
 
     delivered: int = 0
     gone: int = 0
     pruned: int = 0
+    queued: int = 0
     failed: int = 0
     forbidden: bool = False
-
-    def add(self, result: SendResult) -> None:
-        """Count the outcome of one ``send_many``."""
-        self.delivered += len(result.delivered)
-        self.gone += len(result.gone)
-        self.failed += len(result.throttled) + len(result.failed)
-        self.forbidden |= result.forbidden
+    given_up: bool = False
 
 
 class Broadcaster:
@@ -47,7 +55,10 @@ class Broadcaster:
     Args:
         api: What sends.
         connections: Where those who are gone are removed.
-        rooms: Where the members of a room are read.
+        members: Where the members of a room are found.
+        queue: Takes what is left for workers to send.
+        dead_letters: Takes what their last attempt has left.
+        inline_recipients: Members of a room that are sent to from here; those beyond go to the queue.
         prune_after_seconds: Age from which a connection that answers 410 is gone. One that is
             younger may have its ``$connect`` still under way.
         clock: Unix time in s.
@@ -57,22 +68,37 @@ class Broadcaster:
         self,
         api: ManyWebsocketAPI,
         connections: Connections,
-        rooms: Rooms,
+        members: MemberCache,
+        queue: ChunkQueue,
+        dead_letters: ChunkQueue,
+        inline_recipients: int,
         prune_after_seconds: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._connections = connections
-        self._rooms = rooms
+        self._members = members
+        self._queue = queue
+        self._dead_letters = dead_letters
+        self._inline_recipients = inline_recipients
         self._prune_after_ms = prune_after_seconds * 1000
         self._clock = clock
 
     def publish(
-        self, room: str, event: Event, deadline: float, delivery: Delivery, *, but: str | None = None
+        self,
+        room: str,
+        event: Event,
+        deadline: float,
+        delivery: Delivery,
+        *,
+        but: str | None = None,
+        members_version: int | None = None,
     ) -> None:
         """Send an event to every connection in a room. No failure of one stops the others.
 
-        Where somebody turns out to be gone for good, the rooms that they were in are told.
+        What is throttled, fails for a time or is not sent by the deadline goes to the queue, and so do the
+        members of a large room. Where somebody turns out to be gone for good, the rooms that they were in
+        are told.
 
         Args:
             room: The room.
@@ -80,12 +106,14 @@ class Broadcaster:
             deadline: ``time.monotonic()`` by which to be done.
             delivery: Where to count what became of it.
             but: Id of a connection that does not get it.
+            members_version: The version of the room's membership, where that is known.
 
         Raises:
             StorageUnavailable: The members could not be read. Those read before have the event.
             TooLarge: The event is more than API Gateway sends.
         """
-        self._tell_of_pruned(self._publish(room, event, deadline, delivery, but), deadline, delivery)
+        crossings = self._publish(room, event, deadline, delivery, but, members_version)
+        self._tell_of_pruned(crossings, deadline, delivery)
 
     def announce(
         self, crossings: Iterable[Crossing], deadline: float, delivery: Delivery, *, but: str | None = None
@@ -104,52 +132,121 @@ class Broadcaster:
             TooLarge: The event is more than API Gateway sends.
         """
         member = Member(to.id, to.name, to.form, to.connected_at, to.expires_at)
-        rendered = partial(render, event)
-        crossings = self._send_many([member], rendered, deadline, delivery, room=None)
-        self._tell_of_pruned(crossings, deadline, delivery)
+        for chunk in self._chunks(None, event, partial(render, event), [member]):
+            crossings = self._finish(chunk, self._start(chunk, deadline), delivery)
+            self._tell_of_pruned(crossings, deadline, delivery)
 
     def dismiss(self, connection: Connection, goodbye: Goodbye, deadline: float, delivery: Delivery) -> None:
         """Say why, and close a connection."""
         self.send(connection, goodbye, deadline, delivery)
         self._api.hang_up(connection.id)
 
+    def deliver(self, chunk: Chunk, deadline: float, delivery: Delivery) -> None:
+        """Send a chunk of the queue. What is left goes back there, or after the last attempt away.
+
+        Raises:
+            QueueUnavailable: It could not be put there; what was sent may be sent again.
+        """
+        self._api.use(chunk.endpoint)
+        now = self._clock()
+        chunk = chunk.only([member for member in chunk.members if member.expires_at > now])
+        result = self._start(chunk, deadline).result()
+        crossings = self._count(chunk, result, delivery)
+        if left := chunk.rest(result.left):
+            self._put_off([left], delivery, delay_seconds=2**left.attempt - 1)
+        self._tell_of_pruned(crossings, deadline, delivery)
+
+    def _publish(
+        self,
+        room: str,
+        event: Event,
+        deadline: float,
+        delivery: Delivery,
+        but: str | None,
+        members_version: int | None = None,
+    ) -> list[Crossing]:
+        """Send, prune, and return the crossings that this brought about."""
+        rendered = cache(partial(render, event))
+        crossings: list[Crossing] = []
+        under_way: deque[tuple[Chunk, Future[SendResult]]] = deque()
+        inline = self._inline_recipients
+        try:
+            for page in self._members.pages(room, members_version):
+                others = [member for member in page if member.id != but]
+                for chunk in self._chunks(room, event, rendered, others[:inline]):
+                    under_way.append((chunk, self._start(chunk, deadline)))
+                for chunk in self._chunks(room, event, rendered, others[inline:]):
+                    self._try_to_put_off(chunk.pieces(), delivery)
+                inline = max(0, inline - len(others))
+                while len(under_way) > MOST_UNDER_WAY:
+                    crossings += self._finish(*under_way.popleft(), delivery)
+        finally:
+            for chunk, result in under_way:
+                crossings += self._finish(chunk, result, delivery)
+        return crossings
+
+    def _chunks(
+        self, room: str | None, event: Event, rendered: Callable[[Form], str | None], members: list[Member]
+    ) -> Iterator[Chunk]:
+        """Make a chunk of those who want the event in the same form."""
+        for form in Form:
+            receivers = [member for member in members if member.form is form]
+            payload = rendered(form) if receivers else None
+            if payload is not None:
+                yield Chunk(self._api.endpoint, room, payload, receivers, event.passing)
+
+    def _start(self, chunk: Chunk, deadline: float) -> Future[SendResult]:
+        ids = [member.id for member in chunk.members]
+        return self._api.start_many(ids, chunk.payload, deadline - QUEUE_SECONDS)
+
+    def _finish(self, chunk: Chunk, sending: Future[SendResult], delivery: Delivery) -> list[Crossing]:
+        """Wait until a chunk is sent; leave what is left to the queue, and prune."""
+        result = sending.result()
+        if left := chunk.rest(result.left):
+            self._try_to_put_off([left], delivery, delay_seconds=1)
+        return self._count(chunk, result, delivery)
+
+    def _count(self, chunk: Chunk, result: SendResult, delivery: Delivery) -> list[Crossing]:
+        """Count what became of a chunk, and prune."""
+        delivery.delivered += len(result.delivered)
+        delivery.gone += len(result.gone)
+        delivery.failed += len(result.refused) + (len(result.left) if chunk.passing else 0)
+        delivery.forbidden |= result.forbidden
+        gone = set(result.gone)
+        return [
+            crossing
+            for member in chunk.members
+            if member.id in gone
+            for crossing in self._prune(member, chunk.room, delivery)
+        ]
+
+    def _try_to_put_off(self, chunks: list[Chunk], delivery: Delivery, delay_seconds: int = 0) -> None:
+        try:
+            self._put_off(chunks, delivery, delay_seconds)
+        except QueueUnavailable:
+            # What is stored is in the room's history; the log tells of the rest.
+            delivery.failed += sum(len(chunk.members) for chunk in chunks)
+            delivery.given_up = True
+
+    def _put_off(self, chunks: list[Chunk], delivery: Delivery, delay_seconds: int) -> None:
+        """Leave chunks to workers, or after the last attempt to whoever looks into dead letters.
+
+        Raises:
+            QueueUnavailable: They could not be put there.
+        """
+        members = sum(len(chunk.members) for chunk in chunks)
+        if chunks[0].attempt <= MOST_ATTEMPTS:
+            self._queue.put(chunks, delay_seconds)
+            delivery.queued += members
+        else:
+            self._dead_letters.put(chunks)
+            delivery.failed += members
+            delivery.given_up = True
+
     def _tell_of_pruned(self, crossings: list[Crossing], deadline: float, delivery: Delivery) -> None:
         # What was to be sent has been: that others cannot be told who is gone is no failure of it.
         with suppress(StorageUnavailable):
             self.announce(crossings, deadline, delivery)
-
-    def _publish(
-        self, room: str, event: Event, deadline: float, delivery: Delivery, but: str | None
-    ) -> list[Crossing]:
-        """Send, prune, and return the crossings that this brought about."""
-        rendered = cache(partial(render, event))
-        return [
-            crossing
-            for page in self._rooms.pages(room)
-            for crossing in self._send_many(
-                [member for member in page if member.id != but], rendered, deadline, delivery, room
-            )
-        ]
-
-    def _send_many(
-        self,
-        members: list[Member],
-        rendered: Callable[[Form], str | None],
-        deadline: float,
-        delivery: Delivery,
-        room: str | None,
-    ) -> list[Crossing]:
-        crossings: list[Crossing] = []
-        for form in Form:
-            receivers = {member.id: member for member in members if member.form is form}
-            payload = rendered(form) if receivers else None
-            if payload is None:
-                continue
-            result = self._api.send_many(list(receivers), payload, deadline)
-            delivery.add(result)
-            for connection_id in result.gone:
-                crossings += self._prune(receivers[connection_id], room, delivery)
-        return crossings
 
     def _prune(self, member: Member, room: str | None, delivery: Delivery) -> list[Crossing]:
         """Remove one who is gone, if there long enough to have been there at all."""

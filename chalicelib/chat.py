@@ -1,7 +1,7 @@
 """The chat as API Gateway sees it: a connection comes, speaks, and goes.
 
 Each method takes the event of a WebSocket route and the time that is left, answers with the response
-that API Gateway wants, and raises nothing.
+that API Gateway wants, and raises nothing. ``deliver`` is SQS's, with rules of its own.
 """
 
 import time
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from aws_lambda_powertools import Logger
 
 from .actions.call import Call, Services
+from .chunks import Chunk
 from .dispatcher import dispatch, refuse
 from .errors import BadRequest, ChatError, ServerError, TooLarge
 from .logs import Record, logged
@@ -109,6 +110,19 @@ class Chat:
                 self._announce(crossings or [], deadline, record)
             return {"statusCode": 200}
 
+    def deliver(self, event: Mapping[str, Any], remaining_seconds: float) -> None:
+        """Send what another Lambda has left: the chunks of recipients in an event of SQS.
+
+        Raises:
+            ServerError: It is no chunk, or what is left of it could not be put back: SQS gives it again,
+                and after some times to the dead letters.
+        """
+        deadline = _deadline(remaining_seconds)
+        for message in event["Records"]:
+            with logged(self.logger, "deliver", message_id=message["messageId"]) as record:
+                chunk = Chunk.decode(message["body"])
+                self.services.broadcaster.deliver(chunk, deadline, record.delivery)
+
     def _announce(
         self, crossings: list[Crossing], deadline: float, record: Record, but: str | None = None
     ) -> None:
@@ -120,7 +134,12 @@ class Chat:
 
     def _logged(self, route: str, event: Mapping[str, Any]) -> AbstractContextManager[Record]:
         context = event["requestContext"]
-        return logged(self.logger, route, context["connectionId"], context.get("requestId", ""))
+        return logged(
+            self.logger,
+            route,
+            connection_id=context["connectionId"],
+            request_id=context.get("requestId", ""),
+        )
 
     def _arriving(self, event: Mapping[str, Any], form: Form) -> Connection:
         """Read a connection from ``$connect``: ``?name=alice&room=a&room=b``, both optional."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields
 
 PREFIX = "CHAT_"
 
+# Settings that can be 0, which turns something off.
+OFF_AT_ZERO = {"history_days", "max_posts_per_second", "members_cache_seconds"}
+
 
 class ConfigError(ValueError):
     """A variable of the environment is wrong. The message names it."""
@@ -25,6 +28,11 @@ class Settings:
         history_days: How long messages are stored; 0 for not at all.
         max_rooms: Rooms that one connection can be in, its personal room not counted.
         max_concurrency: Posts to API Gateway under way at once, in one Lambda.
+        max_posts_per_second: Posts to API Gateway in a second, from one Lambda; 0 for no limit.
+        inline_recipients: Members of a room that are sent to at once; those beyond are left to workers.
+        members_cache_seconds: How long a Lambda keeps the members of a room at most; 0 for not at all.
+        queue: SQS queue of what is left to workers.
+        dead_letter_queue: SQS queue of what they could not send either.
         prune_after_seconds: Age from which a connection that is gone (410) is removed. The socket
             opens after ``$connect`` has written the row, and answers 410 until then.
         connection_seconds: Lifetime of a connection's rows. API Gateway ends a connection after
@@ -37,6 +45,11 @@ class Settings:
     history_days: int = 30
     max_rooms: int = 50
     max_concurrency: int = 256
+    max_posts_per_second: int = 0
+    inline_recipients: int = 5000
+    members_cache_seconds: int = 60
+    queue: str = "ChatFanOut"
+    dead_letter_queue: str = "ChatFanOut-dead"
     prune_after_seconds: int = 30
     connection_seconds: int = 2 * 60 * 60 + 60
 
@@ -56,7 +69,7 @@ class Settings:
             if variable not in known:
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(known)}")
             field = known[variable]
-            least = 0 if field.name == "history_days" else 1
+            least = 0 if field.name in OFF_AT_ZERO else 1
             values[field.name] = (
                 _whole(variable, value, least) if field.type is int else _text(variable, value)
             )

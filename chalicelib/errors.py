@@ -12,7 +12,9 @@ ChatError
 └── ServerError           the client can only try again
     ├── Unavailable       unavailable
     │   ├── StorageUnavailable
-    │   └── GatewayUnavailable
+    │   ├── GatewayUnavailable
+    │   └── QueueUnavailable
+    ├── BadChunk          internal         no client sees it
     └── Internal          internal
 """
 
@@ -110,6 +112,22 @@ class GatewayUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the chat cannot send messages")
+
+
+class QueueUnavailable(Unavailable):
+    """SQS did not take what is left to be sent. The cause is chained, for the log."""
+
+    def __init__(self) -> None:
+        super().__init__("the chat cannot reach its queue")
+
+
+class BadChunk(ServerError):
+    """A message of the queue is no chunk of recipients."""
+
+    code = "internal"
+
+    def __init__(self) -> None:
+        super().__init__("this is no chunk")
 
 
 class Internal(ServerError):

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .broadcaster import Delivery
-from .errors import ChatError, RequestError
+from .errors import ChatError, Internal, RequestError
 
 
 def make_logger(service: str = "chat", stream: TextIO | None = None) -> Logger:
@@ -43,27 +43,42 @@ class Record:
     error: Exception | None = None
     delivery: Delivery = field(default_factory=Delivery)
 
-    def fail(self, error: ChatError) -> None:
+    def fail(self, error: Exception) -> None:
         """Note that this is how it ended."""
-        self.outcome, self.error = error.code, error
+        self.outcome, self.error = error.code if isinstance(error, ChatError) else Internal.code, error
 
 
 @contextmanager
-def logged(logger: Logger, route: str, connection_id: str, request_id: str) -> Iterator[Record]:
-    """Write the line of an invocation when the block ends; what is our fault is at level ERROR."""
+def logged(logger: Logger, route: str, **about: str) -> Iterator[Record]:
+    """Write the line of an invocation when the block ends; what is our fault is at level ERROR.
+
+    Args:
+        logger: Takes the line.
+        route: What was invoked.
+        about: What it was invoked for, such as ``connection_id``; in the line as it is.
+    """
     started = time.monotonic()
     record = Record()
-    yield record
+    try:
+        yield record
+    except Exception as error:
+        record.fail(error)
+        raise
+    finally:
+        _write(logger, route, about, record, started)
+
+
+def _write(logger: Logger, route: str, about: dict[str, str], record: Record, started: float) -> None:
     fields: dict[str, Any] = {
-        "connection_id": connection_id,
-        "request_id": request_id,
+        **about,
         "action": record.action,
         "outcome": record.outcome,
         **asdict(record.delivery),
         "ms": round((time.monotonic() - started) * 1000, 1),
     }
     ours = record.error is not None and not isinstance(record.error, RequestError)
-    log = logger.error if ours or record.delivery.forbidden else logger.info
+    missed = record.delivery.forbidden or record.delivery.given_up
+    log = logger.error if ours or missed else logger.info
     log(route, **fields, **(_details(record.error) if ours and record.error else {}))
 
 

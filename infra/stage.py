@@ -57,5 +57,9 @@ class Stage:
     @property
     def parameters(self) -> dict[str, str]:
         """The parameters of resources.json; ``CHAT_ROOMS_TABLE`` is ``ChatRoomsTable`` there."""
-        tables = {name.title().replace("_", ""): value for name, value in self.tables.items()}
-        return {"StageName": self.name, **tables}
+        named = {
+            name.title().replace("_", ""): value
+            for name, value in self.environment.items()
+            if name.endswith(("_TABLE", "_QUEUE"))
+        }
+        return {"StageName": self.name, **named}

@@ -72,6 +72,10 @@ def tighten(template: Template) -> None:
     stage = resources["WebsocketAPIStage"]["Properties"]
     del stage["DeploymentId"]
     stage["AutoDeploy"] = True
+    # By its name alone, CloudFormation would connect the worker to a queue that is not there yet.
+    worker = resources["Deliver"]["Properties"]["Events"]
+    for source in worker.values():
+        source["Properties"]["Queue"] = {"Fn::GetAtt": ["FanOut", "Arn"]}
     roles = [each for each in resources.values() if each["Type"] == "AWS::IAM::Role"]
     for role in roles:
         for policy in role["Properties"]["Policies"]:

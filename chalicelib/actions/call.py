@@ -72,14 +72,21 @@ class Call:
         """Send an event to the caller, beside the reply."""
         self.services.broadcaster.send(self.caller, event, self.deadline, self.delivery)
 
-    def publish(self, room: str, event: Event) -> None:
+    def publish(self, room: str, event: Event, members_version: int | None = None) -> None:
         """Send an event to every connection in a room.
+
+        Args:
+            room: The room.
+            event: What to send.
+            members_version: The version of the room's membership, where that is known.
 
         Raises:
             GatewayUnavailable: API Gateway does not let this chat send.
             StorageUnavailable: The members could not be read.
         """
-        self.services.broadcaster.publish(room, event, self.deadline, self.delivery)
+        self.services.broadcaster.publish(
+            room, event, self.deadline, self.delivery, members_version=members_version
+        )
         self._must_not_be_forbidden()
 
     def publish_to_others(self, room: str, event: Event) -> None:

@@ -22,7 +22,7 @@ def on_message(request: OnMessage, call: Call) -> Ack:
             message=request.message,
             sent_at=call.now_ms,
         )
-        call.publish(request.room, message)
+        call.publish(request.room, message, receipt.members_version)
     return _ack(request.room, receipt, request.ref)
 
 

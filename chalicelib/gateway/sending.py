@@ -32,6 +32,16 @@ class SendResult:
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
+    def refused(self) -> list[str]:
+        """Those that would be refused again: 400, 403, 413."""
+        return [each for each, reason in self.failed.items() if reason.startswith("4")]
+
+    @property
+    def left(self) -> set[str]:
+        """Those that are worth another try, some time later."""
+        return {*self.throttled, *self.failed}.difference(self.refused)
+
+    @property
     def forbidden(self) -> bool:
         """Whether this chat may not send at all: 403 is never the client's fault."""
         return "403" in self.failed.values()

@@ -45,6 +45,22 @@ class ManyWebsocketAPI(WebsocketAPI):
         self._thread: LoopThread | None = None
         self._pool: Pool
 
+    @property
+    def endpoint(self) -> str:
+        """The callback URL of the API that this sends to.
+
+        Raises:
+            ValueError: ``configure...`` has not been called.
+        """
+        if self._endpoint is None:
+            raise ValueError("WebsocketAPI.configure must be called before using the WebsocketAPI")
+        return self._endpoint
+
+    def use(self, endpoint: str) -> None:
+        """Configure this by the ``endpoint`` of another, unless it is configured."""
+        parts = urlsplit(endpoint)
+        self.configure(parts.netloc, parts.path.removeprefix("/"))
+
     def send_many(self, connection_ids: Sequence[str], payload: str, deadline: float) -> SendResult:
         """Send one payload to each connection. No failure of one stops the others.
 
@@ -89,7 +105,7 @@ class ManyWebsocketAPI(WebsocketAPI):
                 self._thread = None
 
     def _start(self, connection_ids: Sequence[str], body: bytes, deadline: float) -> Future[SendResult]:
-        endpoint = redirected(self._configured())
+        endpoint = redirected(self.endpoint)
         thread = self._running(endpoint)
         # Asked for each time: they change under a session that runs on.
         credentials = self._boto3().get_credentials()
@@ -104,11 +120,6 @@ class ManyWebsocketAPI(WebsocketAPI):
     def _get_client(self) -> Any:
         self._boto3()
         return super()._get_client()
-
-    def _configured(self) -> str:
-        if self._endpoint is None:
-            raise ValueError("WebsocketAPI.configure must be called before using the WebsocketAPI")
-        return self._endpoint
 
     def _boto3(self) -> Any:
         if self.session is None:

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import StorageUnavailable
 from ..wire.events import Form
 from .faults import TRIES, pause, transact, translated
+from .heads import Heads
 from .presence import Crossing, Presence
 from .rooms import Member, to_item
 
@@ -59,15 +60,22 @@ class Connections:
 
     A crash can come between any two calls. While a connection lives, its name is in a room before its
     membership is, so that no ``leave`` is seen while it is there; when it goes, its name goes before
-    its membership, so that whoever meets the membership that is left over can do the rest.
+    its membership, so that whoever meets the membership that is left over can do the rest. After all that
+    comes the version of the room's membership: who has heard it sees the membership too.
     """
 
     def __init__(
-        self, client: Any, table: str, rooms_table: str, clock: Callable[[], float] = time.time
+        self,
+        client: Any,
+        table: str,
+        rooms_table: str,
+        heads: Heads,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._table = table
         self._rooms_table = rooms_table
+        self._heads = heads
         self._clock = clock
         self._presence = Presence(client, rooms_table, clock)
 
@@ -85,7 +93,11 @@ class Connections:
         with translated():
             there = transact(self._client, [put, *memberships])
         registered = self.get(connection.id) if there else connection
-        return self._arrive(registered, registered.public_rooms) if registered else []
+        if registered is None:
+            return []
+        crossings = self._arrive(registered, registered.public_rooms)
+        self._changed(registered.rooms)
+        return crossings
 
     def get(self, connection_id: str) -> Connection | None:
         """Read a connection; None where there is none, or it has expired."""
@@ -104,7 +116,9 @@ class Connections:
         """
         crossings = self._arrive(connection, [room])
         if room in connection.rooms:
-            # Its name may be missing there, after a leave that was not done to the end.
+            # Its name may be missing there, after a leave that was not done to the end, or the
+            # membership may have no version yet, after a join that was not.
+            self._changed([room])
             return crossings
         update = self._update_rooms(connection, "ADD rooms :room", room)
         put = self._put_membership(connection, room, joined_at=int(self._clock() * 1000))
@@ -113,6 +127,7 @@ class Connections:
         if reasons:
             self._depart(connection, [room])
             raise StorageUnavailable
+        self._changed([room])
         return crossings
 
     def leave(self, connection: Connection, room: str) -> list[Crossing]:
@@ -127,6 +142,7 @@ class Connections:
             reasons = transact(self._client, [update, self._delete_membership(connection.id, room)])
         if reasons:
             raise StorageUnavailable
+        self._changed([room])
         return crossings
 
     def rename(self, connection: Connection, name: str) -> list[Crossing]:
@@ -143,6 +159,7 @@ class Connections:
             with translated():
                 reasons = transact(self._client, list(self._renaming(connection, renamed)))
             if not reasons:
+                self._changed(renamed.rooms)
                 return arrived + self._depart(connection, connection.public_rooms)
             # It has joined, left, gone or taken a name since it was read.
             self._depart(renamed, renamed.public_rooms)
@@ -165,6 +182,7 @@ class Connections:
         crossings = self._depart(connection, connection.public_rooms)
         with translated():
             self._remove_memberships(connection)
+        self._changed(connection.rooms)
         return crossings
 
     def remove_membership(self, member: Member, room: str) -> list[Crossing]:
@@ -174,7 +192,12 @@ class Connections:
             crossing = self._presence.depart(room, member.name, member.id, member.expires_at)
         with translated():
             self._client.delete_item(TableName=self._rooms_table, Key=_membership_key(member.id, room))
+        self._changed([room])
         return [crossing] if crossing else []
+
+    def _changed(self, rooms: Iterable[str]) -> None:
+        for room in sorted(rooms):
+            self._heads.members_changed(room)
 
     def _arrive(self, connection: Connection, rooms: Iterable[str]) -> list[Crossing]:
         return self._cross(self._presence.arrive, connection, rooms)

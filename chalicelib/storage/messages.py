@@ -18,26 +18,11 @@ from typing import Any
 
 from ..errors import StorageUnavailable
 from .faults import CONDITION_FAILED, TRIES, transact, translated
+from .heads import DAY, Head, Heads
 from .pages import live_pages
 
-DAY = 24 * 60 * 60
 # How long a reference is remembered where messages are not stored.
 REF_DAYS_WITHOUT_HISTORY = 1
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a room's log is.
-
-    Attributes:
-        seq: Number of the last message, 0 before the first.
-        epoch: Random id of this numbering; None before the first message.
-        since: Unix time in s of the first message.
-    """
-
-    seq: int
-    epoch: str | None
-    since: int
 
 
 @dataclass(frozen=True)
@@ -70,12 +55,14 @@ class Receipt:
         epoch: The numbering that this is of.
         id: Unique among all messages.
         duplicate: The reference had been accepted before; the rest is of the message it was used for.
+        members_version: The membership that the room had when the message took its number.
     """
 
     seq: int
     epoch: str
     id: str
     duplicate: bool = False
+    members_version: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,7 +89,7 @@ class Page:
         complete: Nothing that was asked for is missing.
     """
 
-    position: Position
+    position: Head
     messages: list[Stored]
     more: bool
     complete: bool
@@ -127,12 +114,11 @@ class Messages:
         self._table = table
         self._kept = history_days * DAY
         self._clock = clock
+        self._heads = Heads(client, table, history_days, clock)
 
-    def position(self, room: str) -> Position:
+    def position(self, room: str) -> Head:
         """Read where a room's log is."""
-        with translated():
-            answer = self._client.get_item(TableName=self._table, Key=_key(room, "head"), ConsistentRead=True)
-        return _to_position(answer["Item"]) if "Item" in answer else Position(0, None, 0)
+        return self._heads.read(room)
 
     def append(self, draft: Draft) -> Receipt:
         """Give a message its number and store it; it is stored when this returns.
@@ -143,8 +129,10 @@ class Messages:
         message_id = secrets.token_hex(8)
         with translated():
             for _ in range(TRIES):
-                seq, epoch = self._next(draft.room)
-                receipt = Receipt(seq, epoch, message_id)
+                head = self._heads.next_message(draft.room)
+                receipt = Receipt(
+                    head.seq, head.epoch or "", message_id, members_version=head.members_version
+                )
                 accepted = self._store(draft, receipt)
                 if accepted is not None:
                     return accepted
@@ -184,27 +172,6 @@ class Messages:
         if more:
             messages = messages[:limit] if after is not None else messages[-limit:]
         return Page(position, messages, more, complete=same_log and whole and self._kept > 0)
-
-    def _next(self, room: str) -> tuple[int, str]:
-        """Take the next number of a room and its epoch, and begin its log where there is none."""
-        now = int(self._clock())
-        answer = self._client.update_item(
-            TableName=self._table,
-            Key=_key(room, "head"),
-            UpdateExpression=(
-                "ADD seq :one SET epoch = if_not_exists(epoch, :epoch), "
-                "since = if_not_exists(since, :now), expiresAt = :expires"
-            ),
-            ExpressionAttributeValues={
-                ":one": {"N": "1"},
-                ":epoch": {"S": secrets.token_hex(8)},
-                ":now": {"N": str(now)},
-                # After all its messages: a number must not come again while a message has it.
-                ":expires": {"N": str(now + self._kept + 2 * DAY)},
-            },
-            ReturnValues="ALL_NEW",
-        )
-        return _seq(answer["Attributes"]), answer["Attributes"]["epoch"]["S"]
 
     def _store(self, draft: Draft, receipt: Receipt) -> Receipt | None:
         """Write a message, its reference, or both; None where its number has been sealed."""
@@ -328,7 +295,7 @@ class Messages:
         self,
         room: str,
         log: str,
-        position: Position,
+        position: Head,
         items: list[dict[str, Any]],
         limit: int,
         after: int | None,
@@ -376,10 +343,6 @@ def _entry(seq: int) -> str:
 
 def _seq(item: dict[str, Any]) -> int:
     return int(item["seq"]["N"])
-
-
-def _to_position(item: dict[str, Any]) -> Position:
-    return Position(_seq(item), item["epoch"]["S"], int(item["since"]["N"]))
 
 
 def _to_stored(item: dict[str, Any]) -> Stored:

@@ -3,16 +3,16 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from ..wire.events import Form
 from .pages import live_pages
 
 
-@dataclass(frozen=True)
-class Member:
-    """One connection's membership of a room.
+class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One connection's membership of a room; an array where it is written as JSON.
 
     Attributes:
         id: API Gateway's connection id.
@@ -36,16 +36,17 @@ class Rooms:
         client: boto3's DynamoDB client.
         table: Table of the memberships.
         clock: Unix time in s.
-        page_size: Most items of a page; DynamoDB's own limit is 1 MB.
+        page_size: Most items of a page. The default can be sent to in the time in which the next page is
+            read; DynamoDB's own limit is 1 MB, some 8,000 memberships.
     """
 
     def __init__(
-        self, client: Any, table: str, clock: Callable[[], float] = time.time, page_size: int | None = None
+        self, client: Any, table: str, clock: Callable[[], float] = time.time, page_size: int = 1000
     ) -> None:
         self._client = client
         self._table = table
         self._clock = clock
-        self._limit = {} if page_size is None else {"Limit": page_size}
+        self._page_size = page_size
 
     def pages(self, room: str) -> Iterator[list[Member]]:
         """Read the members of a room that have not expired, a page at a time, as they are then.
@@ -58,6 +59,7 @@ class Rooms:
             KeyConditionExpression="roomId = :room",
             ExpressionAttributeValues={":room": {"S": room}},
             ConsistentRead=True,
+            Limit=self._page_size,
         )
         return ([to_member(item) for item in page] for page in pages)
 
@@ -78,7 +80,7 @@ class Rooms:
         return Counter(room for room in ids if room[0] not in "@#")
 
     def _pages(self, read: Callable[..., Any], **arguments: Any) -> Iterator[list[dict[str, Any]]]:
-        return live_pages(read, self._clock, TableName=self._table, **self._limit, **arguments)
+        return live_pages(read, self._clock, TableName=self._table, **arguments)
 
 
 def to_member(item: dict[str, Any]) -> Member:

@@ -6,7 +6,7 @@ asked for none (wscat) gets lines of text, and nothing where an event has no lin
 
 import re
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -30,7 +30,13 @@ class Form(StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"):
-    """Something that a client is told."""
+    """Something that a client is told.
+
+    Attributes:
+        passing: It is of no use any more when it comes late.
+    """
+
+    passing: ClassVar[bool] = False
 
     def lines(self) -> list[str]:
         """The event in lines of text; none where the text form says nothing."""
@@ -129,6 +135,8 @@ class Presence(Event, frozen=True, tag="presence"):
 
 class Typing(Event, frozen=True, tag="typing"):
     """Somebody in a room is typing, or has stopped."""
+
+    passing = True
 
     room: str
     sender: str | None = msgspec.field(name="from")

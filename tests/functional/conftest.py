@@ -16,6 +16,7 @@ from local.emulator import Emulator
 from tests.functional.clients import People
 from tests.functional.dynamodb_local import dynamodb_local
 from tests.functional.log import Log
+from tests.functional.queues import Queues
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks, serving
 from tests.rig.clock import Clock
@@ -84,6 +85,14 @@ def tables(ministack_url: str) -> Iterator[Tables]:
 
 
 @pytest.fixture
+def queues(ministack_url: str) -> Iterator[Queues]:
+    """Empty queues on MiniStack."""
+    queues = Queues(boto3.client("sqs", endpoint_url=ministack_url))
+    yield queues
+    queues.delete()
+
+
+@pytest.fixture
 def clock() -> Clock:
     """The chat's clock. It stands still, so that connections grow old only where a test says so."""
     return Clock(1_700_000_000)
@@ -110,19 +119,27 @@ def settings() -> Mapping[str, str]:
 @pytest.fixture
 def people(
     tables: Tables,
+    queues: Queues,
     callbacks: Callbacks,
     clock: Clock,
     log: Log,
     actions: Mapping[str, Action],
     settings: Mapping[str, str],
     monkeypatch: pytest.MonkeyPatch,
-) -> People:
+) -> Iterator[People]:
     """Whoever uses a chat on those tables, whose posts go to ``callbacks``."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", callbacks.url)
-    env = {**tables.settings(), **settings}
+    env = {**tables.settings(), **queues.settings(), **settings}
     chat = build_chat(
-        env, app.websocket_api, actions=actions, dynamodb=tables.client, clock=clock, logger=log.logger
+        env,
+        app.websocket_api,
+        actions=actions,
+        dynamodb=tables.client,
+        sqs=queues.client,
+        clock=clock,
+        logger=log.logger,
     )
     monkeypatch.setattr(app, "get_chat", lambda: chat)
     # No stage of the configuration: its environment would name the tables of that stage.
-    return People(Client(app.app, stage_name="functional-test"), callbacks)
+    yield People(Client(app.app, stage_name="functional-test"), callbacks)
+    app.websocket_api.stop()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from chalicelib.storage.connections import Connection, Connections
+from chalicelib.storage.heads import Heads
 from chalicelib.storage.messages import Draft, Messages, Receipt
 from chalicelib.storage.rooms import Rooms
 from chalicelib.wire.events import Form
@@ -29,7 +30,9 @@ def messages(tables: Tables) -> Messages:
 
 @pytest.fixture
 def connections(tables: Tables) -> Connections:
-    return Connections(tables.client, tables.connections, tables.rooms)
+    return Connections(
+        tables.client, tables.connections, tables.rooms, Heads(tables.client, tables.messages, 30)
+    )
 
 
 @pytest.fixture

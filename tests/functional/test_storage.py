@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.errors import StorageUnavailable
 from chalicelib.storage.connections import Connection, Connections
+from chalicelib.storage.heads import Heads
 from chalicelib.storage.messages import Draft, Messages
 from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member, Rooms
@@ -35,7 +36,13 @@ def tables(tables_anywhere: Tables) -> Tables:
 
 @pytest.fixture
 def connections(tables: Tables, clock: Clock) -> Connections:
-    return Connections(tables.client, tables.connections, tables.rooms, clock)
+    return Connections(
+        tables.client,
+        tables.connections,
+        tables.rooms,
+        Heads(tables.client, tables.messages, 30, clock),
+        clock,
+    )
 
 
 @pytest.fixture
@@ -161,7 +168,8 @@ def test_removing_a_membership(connections: Connections, rooms: Rooms) -> None:
 
 
 def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
-    connections = Connections(tables.client, "NoSuchTable", "NoSuchTable")
+    heads = Heads(tables.client, "NoSuchTable", 30)
+    connections = Connections(tables.client, "NoSuchTable", "NoSuchTable", heads)
     rooms = Rooms(tables.client, "NoSuchTable")
     messages = Messages(tables.client, "NoSuchTable", history_days=30)
     calls: list[Callable[[], Any]] = [
@@ -175,6 +183,7 @@ def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
         lambda: connections.rename(ANN, "anna"),
         lambda: connections.remove_membership(Member(ANN.id, "ann", Form.TEXT, 0, 1), "cats"),
         lambda: messages.position("lobby"),
+        lambda: heads.members_changed("lobby"),
         lambda: messages.append(Draft("lobby", "ann", "hi", 1, "ann")),
         lambda: messages.append(Draft("lobby", "ann", "hi", 1, "ann", "ref")),
         lambda: messages.page("lobby", 10),

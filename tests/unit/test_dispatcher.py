@@ -14,7 +14,8 @@ from chalicelib.config import Settings
 from chalicelib.dispatcher import Outcome, dispatch
 from chalicelib.errors import GatewayUnavailable, NotInRoom
 from chalicelib.storage.connections import Connection
-from chalicelib.storage.messages import Draft, Page, Position, Receipt
+from chalicelib.storage.heads import Head
+from chalicelib.storage.messages import Draft, Page, Receipt
 from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member
 from chalicelib.wire.events import Ack, Error, Event, Form, HelpText, Message, Pong, render
@@ -33,8 +34,8 @@ class Log:
         self.drafts.append(draft)
         return Receipt(len(self.drafts), "e", f"id{len(self.drafts)}")
 
-    def position(self, room: str) -> Position:
-        return Position(0, None, 0)
+    def position(self, room: str) -> Head:
+        return Head()
 
     def page(self, room: str, limit: int, **_: object) -> Page:
         return Page(self.position(room), [], more=False, complete=True)
@@ -64,9 +65,7 @@ class Speaker:
         registry: Any = Registry()
         self.services = Services(Settings(), actions, registry, registry, Log(), self)  # type: ignore[arg-type]
 
-    def publish(
-        self, room: str, event: Event, deadline: float, delivery: Delivery, *, but: str | None = None
-    ) -> None:
+    def publish(self, room: str, event: Event, deadline: float, delivery: Delivery, **_: object) -> None:
         self.published.append((room, event))
         delivery.forbidden = self.forbidden
 

@@ -30,5 +30,5 @@ def test_the_client_goes_where_the_environment_says(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     client = GatewaySession().client("apigatewaymanagementapi", endpoint_url=AWS)
     assert client.meta.endpoint_url == endpoint
-    assert client.meta.config.max_pool_connections == 8
+    assert client.meta.config.read_timeout == 2
     assert client.meta.config.read_timeout < 29
