@@ -100,7 +100,7 @@ QUICK = Effort(rounds=3, case=2.5, longest=1.25, ceiling=2)
 
 @dataclass
 class Bar:
-    """Shows on one line of stderr how far it is.
+    """Shows on one line of stderr how far it is; a context manager, which leaves the line empty.
 
     Attributes:
         total: What there is to do, in s.
@@ -115,8 +115,12 @@ class Bar:
         full = round(30 * self.done / self.total)
         print(f"\r\033[K[{'#' * full}{'.' * (30 - full)}] {text}", end="", file=sys.stderr, flush=True)
 
-    def clear(self) -> None:
-        """Leave the line empty."""
+    def __enter__(self) -> "Bar":
+        """Begin."""
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """End."""
         print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
@@ -212,14 +216,14 @@ def run(folder: Path, effort: Effort, concurrency: int) -> dict[str, Any]:
     ]
     cases = [case for case in every if effort.rounds_of(case)]
     growing = [Case("ours", recipients, 8) for recipients in GROWING]
-    bar = Bar(sum(case.estimate * (effort.rounds_of(case) + 1) for case in (*cases, *growing)))
-    bar.show("Measuring what the sink can take")
+    estimate = sum(case.estimate * (effort.rounds_of(case) + 1) for case in (*cases, *growing))
     # This process waits while one of the others works, and shares its core with the clients: they
     # inherit it, wrk too.
     client_core, *others = sorted(os.sched_getaffinity(0))
     sink_core = others[0] if others else client_core
     os.sched_setaffinity(0, {client_core})
-    with Sink(folder, sink_core) as sink:
+    with Bar(estimate) as bar, Sink(folder, sink_core) as sink:
+        bar.show("Measuring what the sink can take")
         ceiling = {
             delay: round(
                 sink.ceiling(
@@ -239,7 +243,6 @@ def run(folder: Path, effort: Effort, concurrency: int) -> dict[str, Any]:
                 }
         grown = bench.measure(growing)
         version = sink.version
-    bar.clear()
     equal = by_recipients["1000"]["0"]
     return {
         "recipients": by_recipients,
