@@ -75,7 +75,7 @@ deploy: venv  ## STAGE= to AWS, in one stack
 	$(python) -m infra deploy --stage $(STAGE)
 
 .PHONY: tables
-tables: venv  ## the tables of STAGE= alone, for `chalice deploy --stage ...`
+tables: venv  ## the tables and queues of STAGE= alone, for `chalice deploy --stage ...`
 	$(python) -m infra tables --stage $(STAGE)
 
 .PHONY: destroy

@@ -78,7 +78,7 @@ def build_chat(
         broadcaster=Broadcaster(
             websocket_api,
             connections,
-            MemberCache(rooms, heads, settings.members_cache_seconds, settings.inline_recipients, clock),
+            MemberCache(rooms, settings.members_cache_seconds, settings.inline_recipients, clock),
             ChunkQueue(make_sqs, settings.queue),
             ChunkQueue(make_sqs, settings.dead_letter_queue),
             settings.inline_recipients,

@@ -18,7 +18,8 @@ from .storage.presence import Crossing
 from .storage.rooms import Member
 from .wire.events import Event, Form, Goodbye, Presence, render
 
-# Kept back of the deadline: to put on the queue what is not sent by then.
+# Kept back of the deadline, or half of the time where that is little: to put on the queue what is not
+# sent by then.
 QUEUE_SECONDS = 2.0
 # Payloads that are on their way while the next page of members is read.
 MOST_UNDER_WAY = 4
@@ -197,7 +198,8 @@ class Broadcaster:
 
     def _start(self, chunk: Chunk, deadline: float) -> Future[SendResult]:
         ids = [member.id for member in chunk.members]
-        return self._api.start_many(ids, chunk.payload, deadline - QUEUE_SECONDS)
+        now = time.monotonic()
+        return self._api.start_many(ids, chunk.payload, max(deadline - QUEUE_SECONDS, (now + deadline) / 2))
 
     def _finish(self, chunk: Chunk, sending: Future[SendResult], delivery: Delivery) -> list[Crossing]:
         """Wait until a chunk is sent; leave what is left to the queue, and prune."""

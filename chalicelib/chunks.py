@@ -74,7 +74,8 @@ class Chunk(msgspec.Struct, frozen=True):
 
     def encode(self) -> str:
         """Make the body of a message."""
-        return msgspec.json.encode(self).decode().translate(_ESCAPES)
+        # The types of wire.fields are strings too, which msgspec does not know.
+        return msgspec.json.encode(self, enc_hook=str).decode().translate(_ESCAPES)
 
 
 class ChunkQueue:

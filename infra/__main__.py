@@ -24,7 +24,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (
         ("deploy", "everything, in one stack; prints the URL"),
-        ("tables", "the tables alone, for `chalice deploy`"),
+        ("tables", "the tables and queues alone, for `chalice deploy`"),
         ("destroy", "delete what the other two have made, data included"),
         ("package", "only write the template and the code to a folder"),
     ):

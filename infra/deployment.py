@@ -27,7 +27,7 @@ def deploy(session: Any, stage: Stage, package: Package) -> dict[str, str]:
 
 
 def deploy_tables(session: Any, stage: Stage, resources: Path) -> None:
-    """Deploy the tables in a stack of their own, for a plain ``chalice deploy`` to use.
+    """Deploy the tables and queues in a stack of their own, for a plain ``chalice deploy`` to use.
 
     Raises:
         StackError: CloudFormation failed, and has rolled back.

@@ -78,7 +78,8 @@ class Call:
         Args:
             room: The room.
             event: What to send.
-            members_version: The version of the room's membership, where that is known.
+            members_version: The version of the room's membership, where that is known: members of that
+                version need not be read again.
 
         Raises:
             GatewayUnavailable: API Gateway does not let this chat send.
@@ -89,9 +90,16 @@ class Call:
         )
         self._must_not_be_forbidden()
 
-    def publish_to_others(self, room: str, event: Event) -> None:
-        """Send an event to every connection in a room but the caller's; raises as ``publish`` does."""
-        self.services.broadcaster.publish(room, event, self.deadline, self.delivery, but=self.caller.id)
+    def publish_to_others(self, room: str, event: Event, members_version: int | None = None) -> None:
+        """Send an event to every connection in a room but the caller's; the rest as for ``publish``."""
+        self.services.broadcaster.publish(
+            room,
+            event,
+            self.deadline,
+            self.delivery,
+            but=self.caller.id,
+            members_version=members_version,
+        )
         self._must_not_be_forbidden()
 
     def announce(self, crossings: Iterable[Crossing]) -> None:

@@ -51,9 +51,10 @@ def private_message(request: PrivateMessage, call: Call) -> Ack:
 def typing_indicator(request: TypingIndicator, call: Call) -> Ack:
     """Show the others in a room that the caller is typing, or has stopped. Nothing is stored."""
     call.must_be_in(request.room)
-    call.publish_to_others(
-        request.room, Typing(room=request.room, sender=call.caller.name, typing=request.typing)
-    )
+    typing = Typing(room=request.room, sender=call.caller.name, typing=request.typing)
+    # One small read, in place of all members.
+    version = call.services.messages.position(request.room).members_version
+    call.publish_to_others(request.room, typing, version)
     return Ack(room=request.room, ref=request.ref)
 
 

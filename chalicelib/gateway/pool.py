@@ -57,7 +57,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._failures = 0
-        # The shortest time that a post has taken lately, in s.
+        # How long a post takes, in s: the shortest of late, so that what we are slow with does not count.
         self._latency = FIRST_LATENCY
         self._wake: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
@@ -154,10 +154,12 @@ class Pool:
 
     def _look_for_overdue(self) -> None:
         self._look = None
-        overdue = self._loop.time() - POST_SECONDS
+        now = self._loop.time()
         busy = [connection for connection in self._connections if connection.job]
         for connection in busy:
-            if connection.posted_at <= overdue:
+            # Where many are slow, more connections are of use.
+            self._latency = max(self._latency, now - connection.posted_at)
+            if now - connection.posted_at >= POST_SECONDS:
                 sending, connection_id = self._drop(connection)
                 sending.give_up(connection_id, "timeout")
         if busy:

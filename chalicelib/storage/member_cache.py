@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .heads import Heads
 from .rooms import Member, Rooms
 
 # Members that are kept, of all rooms together: some 6 MB.
@@ -24,7 +23,6 @@ class MemberCache:
 
     Args:
         rooms: Where they are read.
-        heads: Where the version is read, by those who do not know it.
         seconds: For how long members are kept at most: the version may lag behind a change for ever if
             who made the change died; 0 to keep none.
         most_in_room: Rooms with more members are not kept.
@@ -34,13 +32,11 @@ class MemberCache:
     def __init__(
         self,
         rooms: Rooms,
-        heads: Heads,
         seconds: int,
         most_in_room: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._rooms = rooms
-        self._heads = heads
         self._seconds = seconds
         self._most_in_room = most_in_room
         self._clock = clock
@@ -53,29 +49,25 @@ class MemberCache:
 
         Args:
             room: The room.
-            version: Its membership's, read before this call; 0 where there is none, None where it is
-                not known.
+            version: Its membership's, read before this call; 0 or None where that is not known, and the
+                members are read.
 
         Raises:
             StorageUnavailable: They could not be read.
         """
         kept = self._kept.get(room)
-        if kept is not None and version is None:
-            version = self._heads.read(room).members_version
         now = self._clock()
         if kept is not None and kept.version == version and now < kept.until:
             self._kept.move_to_end(room)
             yield [member for member in kept.members if member.expires_at > now]
             return
-        self._forget(room)
-        members: list[Member] | None = [] if self._seconds and version else None
+        keep = bool(version and self._seconds)
+        members: list[Member] = []
         for page in self._rooms.pages(room):
             yield page
-            if members is not None:
-                members += page
-                if len(members) > self._most_in_room:
-                    members = None
-        if members is not None and version:
+            keep = keep and len(members) + len(page) <= self._most_in_room
+            members = members + page if keep else []
+        if version and keep:
             self._keep(room, _Kept(version, now + self._seconds, members))
 
     def _keep(self, room: str, kept: _Kept) -> None:

@@ -322,6 +322,7 @@ def test_one_that_hangs_does_not_hold_up_the_others(people: People, callbacks: C
     speaking.join()
 
 
+@pytest.mark.parametrize("settings", [{"CHAT_MAX_CONCURRENCY": "32"}])
 def test_posts_are_sent_at_once_but_not_without_bound(people: People, callbacks: Callbacks) -> None:
     clients = [people.connected() for _ in range(40)]
     callbacks.hanging = {client.id for client in clients}

@@ -119,7 +119,7 @@ class ChatModel(RuleBasedStateMachine):
         # Pages of two: a room of three has another page.
         rooms = self.rooms_class(client, tables.rooms, clock, page_size=2)
         messages = self.messages_class(client, tables.messages, 30, clock)
-        members = self.cache_class(rooms, heads, 60, 1000, clock)
+        members = self.cache_class(rooms, 60, 1000, clock)
         broadcaster = self.broadcaster_class(api, connections, members, queue, queue, 1000, 30, clock)
         services = Services(Settings(), ACTIONS, connections, rooms, messages, broadcaster)
         return Chat(services, Log().logger, clock)
