@@ -4,6 +4,8 @@
 SETTLED = 0.1
 # How much of a second's posts may begin at the same moment.
 BURST = 0.1
+# What a sum of floats may lack of a whole post.
+ROUNDING = 1e-6
 
 
 class Pace:
@@ -46,7 +48,8 @@ class Pace:
             return 0.0
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now
-        if self._tokens < 1:
-            return (1 - self._tokens) / self._per_second
+        missing = 1 - self._tokens
+        if missing > ROUNDING:
+            return missing / self._per_second
         self._tokens -= 1
         return 0.0

@@ -64,7 +64,9 @@ class Pool:
 
     def start(self, sending: Sending) -> None:
         """Begin to send; the rest happens as the loop runs."""
-        if not sending.done:
+        if sending.deadline <= self._loop.time():
+            sending.expire()
+        elif not sending.done:
             expiry = self._loop.call_at(sending.deadline, self._expire, sending)
             sending.future.add_done_callback(lambda _: expiry.cancel())
             self._ready.append(sending)
@@ -225,7 +227,8 @@ class Pool:
 
     def _opened(self, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
-        if not task.cancelled():
+        # After one that failed, the last of those that were opened with it sees to it what comes next.
+        if not task.cancelled() and (self._idle or not self._opening):
             self._pump()
 
     async def _open(self) -> None:
@@ -233,15 +236,14 @@ class Pool:
             async with asyncio.timeout(OPEN_SECONDS):
                 connection = await self._connect()
         except OSError:
-            connection = None
-        if connection is None and not self._connections and len(self._opening) == 1:
-            # Nobody else is left who could serve those that wait.
-            self._failures += 1
-            if self._failures < OPEN_TRIES:
-                await asyncio.sleep(OPEN_DELAY * 2 ** (self._failures - 1))
-            else:
-                self._give_up()
-        if connection is not None:
+            if not self._connections and len(self._opening) == 1:
+                # Nobody else is left who could serve those that wait.
+                self._failures += 1
+                if self._failures < OPEN_TRIES:
+                    await asyncio.sleep(OPEN_DELAY * 2 ** (self._failures - 1))
+                else:
+                    self._give_up()
+        else:
             self._failures = 0
             self._connections.add(connection)
             self._rest(connection)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import StorageUnavailable
 from ..wire.events import Form
-from .faults import TRIES, pause, transact, translated
+from .faults import TRIES, pause, transact, translated, write
 from .heads import Heads
 from .presence import Crossing, Presence
 from .rooms import Member, to_item
@@ -173,8 +173,11 @@ class Connections:
     def remove(self, connection_id: str) -> list[Crossing] | None:
         """Remove a connection and its memberships; None where there was none."""
         with translated():
-            answer = self._client.delete_item(
-                TableName=self._table, Key=_key(connection_id), ReturnValues="ALL_OLD"
+            answer = write(
+                self._client.delete_item,
+                TableName=self._table,
+                Key=_key(connection_id),
+                ReturnValues="ALL_OLD",
             )
         if "Attributes" not in answer:
             return None
@@ -191,7 +194,8 @@ class Connections:
         if member.name is not None and not room.startswith("@"):
             crossing = self._presence.depart(room, member.name, member.id, member.expires_at)
         with translated():
-            self._client.delete_item(TableName=self._rooms_table, Key=_membership_key(member.id, room))
+            key = _membership_key(member.id, room)
+            write(self._client.delete_item, TableName=self._rooms_table, Key=key)
         self._changed([room])
         return [crossing] if crossing else []
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,6 +45,27 @@ def transact(client: Any, items: Sequence[dict[str, Any]]) -> list[dict[str, Any
             if CONDITION_FAILED in codes:
                 return reasons
             if attempt == TRIES or codes - {"None", "TransactionConflict", "ThrottlingError"}:
+                raise
+        pause(attempt)
+
+
+def write(request: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+    """Make a single write, again while a transaction has its item: botocore does not try that again.
+
+    Args:
+        request: Such as the client's ``put_item``.
+        arguments: For it.
+
+    Raises:
+        ClientError: It failed, or still conflicts after ``TRIES``.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return request(**arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionConflictException" or attempt == TRIES:
                 raise
         pause(attempt)
 

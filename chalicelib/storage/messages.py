@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import StorageUnavailable
-from .faults import CONDITION_FAILED, TRIES, transact, translated
+from .faults import CONDITION_FAILED, TRIES, transact, translated, write
 from .heads import DAY, Head, Heads
 from .pages import live_pages
 
@@ -197,7 +197,7 @@ class Messages:
     def _put(self, put: dict[str, Any]) -> list[dict[str, Any]]:
         """Make one put of a transaction alone, at half the price; the answer is that of ``transact``."""
         try:
-            self._client.put_item(**put["Put"])
+            write(self._client.put_item, **put["Put"])
         except self._client.exceptions.ConditionalCheckFailedException as error:
             return [{"Code": CONDITION_FAILED, "Item": error.response.get("Item", {})}]
         return []

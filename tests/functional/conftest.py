@@ -1,6 +1,5 @@
 """The chat as Chalice's test client sees it, on a real DynamoDB."""
 
-import os
 from collections.abc import Iterator, Mapping
 
 import boto3
@@ -12,7 +11,6 @@ import app
 from chalicelib.actions.call import Action
 from chalicelib.actions.table import ACTIONS
 from chalicelib.bootstrap import build_chat
-from local.emulator import Emulator
 from tests.functional.clients import People
 from tests.functional.dynamodb_local import dynamodb_local
 from tests.functional.log import Log
@@ -20,31 +18,6 @@ from tests.functional.queues import Queues
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks, serving
 from tests.rig.clock import Clock
-from tests.tools import free_port
-
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_REGION": "us-east-1",
-}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nobodys_account() -> Iterator[None]:
-    """Keep whoever runs the tests from reaching an account of theirs."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
-        yield
-
-
-@pytest.fixture(scope="session")
-def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Emulator(free_port(), tmp_path_factory.mktemp("ministack")) as emulator:
-        yield emulator.url
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +37,7 @@ def callbacks(callbacks_server: Callbacks) -> Iterator[Callbacks]:
     """``@connections``, with nothing posted yet."""
     callbacks_server.reset()
     yield callbacks_server
-    callbacks_server.released.set()
+    callbacks_server.release()
 
 
 @pytest.fixture(params=["ministack_url", "dynamodb_local_url"])

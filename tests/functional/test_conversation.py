@@ -318,7 +318,7 @@ def test_one_that_hangs_does_not_hold_up_the_others(people: People, callbacks: C
     speaking.start()
     assert eventually(lambda: ann.lines and bob.lines)
     assert speaking.is_alive()
-    callbacks.released.set()
+    callbacks.release()
     speaking.join()
 
 
@@ -329,7 +329,7 @@ def test_posts_are_sent_at_once_but_not_without_bound(people: People, callbacks:
     speaking = threading.Thread(target=clients[0].say, args=["one"])
     speaking.start()
     assert eventually(lambda: callbacks.under_way == 32)
-    callbacks.released.set()
+    callbacks.release()
     speaking.join()
     assert callbacks.most_under_way == 32
     assert all(client.lines == ["Echo: one"] for client in clients)

@@ -14,6 +14,7 @@ from chalicelib.storage.rooms import Rooms
 from chalicelib.wire.events import Form
 from tests.functional.tables import Tables
 from tests.rig.faults import LostAnswer
+from tests.rig.held import WAIT, Held
 
 T = TypeVar("T")
 
@@ -114,34 +115,6 @@ def test_who_reads_while_others_speak_misses_nothing(messages: Messages) -> None
         receipts = at_once([lambda: messages.append(draft("hi"))] * 40)
         done.set()
     assert reading.result() == sorted(receipt.seq for receipt in receipts)
-
-
-# For what happens at once where all is well, in s.
-WAIT = 10.0
-
-
-class Held:
-    """Holds back the first request of an operation until it is released.
-
-    Attributes:
-        reached: Set once the request is about to be made.
-    """
-
-    def __init__(self, client: Any, operation: str) -> None:
-        self.reached = threading.Event()
-        self._release = threading.Event()
-        self._client = client
-        self._event = f"before-call.dynamodb.{operation}"
-        client.meta.events.register(self._event, self._hold)
-
-    def _hold(self, **_: Any) -> None:
-        if not self.reached.is_set():
-            self.reached.set()
-            assert self._release.wait(WAIT)
-
-    def release(self) -> None:
-        """Let it through."""
-        self._release.set()
 
 
 @pytest.mark.parametrize("ref", [None, "r1"])

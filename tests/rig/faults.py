@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
 
@@ -63,6 +64,84 @@ class LostAnswer:
             raise ConnectionClosedError(endpoint_url=request.url)
 
 
+class StorageFault(Enum):
+    """What can become of one request to DynamoDB. botocore sees it as it would see AWS's."""
+
+    THROTTLED = "the partition is hot"
+    CONFLICT = "another transaction has one of the items"
+    LOST = "it is done, and no answer comes in time"
+    PARTLY = "of a batch, only the first item is done"
+
+
+class StorageFaults:
+    """Lets a client's requests, tries of botocore's own included, meet faults.
+
+    Args:
+        client: boto3's DynamoDB client.
+        choose: Called with the operation of each request; says what becomes of it, None where all is well.
+            A fault that the operation cannot have does not happen.
+
+    Attributes:
+        injected: How often each has happened.
+    """
+
+    def __init__(self, client: Any, choose: Callable[[str], StorageFault | None]) -> None:
+        self.injected: Counter[str] = Counter()
+        self._choose = choose
+        self._session = URLLib3Session()
+        client.meta.events.register("before-send.dynamodb", self._send)
+
+    def _send(self, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
+        operation = event_name.rpartition(".")[2]
+        fault = self._choose(operation)
+        answer = None if fault is None else self._answer(fault, operation, request)
+        if fault is not None and answer is not None:
+            self.injected[fault.name.lower()] += 1
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _answer(
+        self, fault: StorageFault, operation: str, request: AWSPreparedRequest
+    ) -> AWSResponse | Exception | None:
+        match fault:
+            case StorageFault.THROTTLED:
+                return _refusal(request, "ProvisionedThroughputExceededException")
+            case StorageFault.CONFLICT if operation == "TransactWriteItems":
+                items = json.loads(request.body)["TransactItems"]
+                codes = ["TransactionConflict", *["None"] * (len(items) - 1)]
+                return _refusal(
+                    request,
+                    "TransactionCanceledException",
+                    CancellationReasons=[{"Code": code} for code in codes],
+                )
+            case StorageFault.CONFLICT if operation in ("PutItem", "UpdateItem", "DeleteItem"):
+                return _refusal(request, "TransactionConflictException")
+            case StorageFault.LOST:
+                self._session.send(request)
+                return ReadTimeoutError(endpoint_url=request.url)
+            case StorageFault.PARTLY if operation == "BatchWriteItem":
+                return self._do_first(request)
+        return None
+
+    def _do_first(self, request: AWSPreparedRequest) -> AWSResponse | None:
+        body = json.loads(request.body)
+        [(table, writes)] = body["RequestItems"].items()
+        if len(writes) < 2:
+            return None
+        done = json.dumps({**body, "RequestItems": {table: writes[:1]}}).encode()
+        headers = {**request.headers, "Content-Length": str(len(done))}
+        partly = AWSPreparedRequest(request.method, request.url, headers, done, stream_output=False)
+        assert self._session.send(partly).status_code == 200
+        return _response(request, 200, {"UnprocessedItems": {table: writes[1:]}})
+
+
+def in_turn(operation: str, *faults: StorageFault | None) -> Callable[[str], StorageFault | None]:
+    """Choose these for the next requests of one operation; all is well after them."""
+    left = list(faults)
+    return lambda requested: left.pop(0) if left and requested == operation else None
+
+
 @contextmanager
 def counted(client: Any) -> Iterator[Counter[str]]:
     """Count the requests of a DynamoDB client by operation, a transaction as often as it has items."""
@@ -85,3 +164,19 @@ def cancelled(*codes: str) -> dict[str, Any]:
         "Error": {"Code": "TransactionCanceledException", "Message": f"cancelled [{', '.join(codes)}]"},
         "CancellationReasons": [{"Code": code} for code in codes],
     }
+
+
+def _refusal(request: AWSPreparedRequest, code: str, **fields: Any) -> AWSResponse:
+    return _response(
+        request, 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "as told", **fields}
+    )
+
+
+def _response(request: AWSPreparedRequest, status: int, body: dict[str, Any]) -> AWSResponse:
+    class Raw:
+        """What botocore reads a body from."""
+
+        def stream(self) -> Iterator[bytes]:
+            yield json.dumps(body).encode()
+
+    return AWSResponse(request.url, status, {"Content-Type": "application/x-amz-json-1.0"}, Raw())

@@ -1,0 +1,173 @@
+"""A stand-in for Lambda: the handlers of ``app.py``, in environments that come and go."""
+
+import importlib.util
+import itertools
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from chalicelib.chat import Chat
+from chalicelib.gateway.sending import SendResult
+from chalicelib.gateway.websocket_api import ManyWebsocketAPI
+from tests.rig.crashes import Crash, Crashes
+
+APP = Path(__file__).parents[2] / "app.py"
+# The time-out of .chalice/config.json.
+SECONDS = 28.0
+
+Build = Callable[[ManyWebsocketAPI], Chat]
+StartMany = Callable[[Sequence[str], str, float], "Future[SendResult]"]
+
+
+class Failed(Exception):
+    """A handler has raised, or its process has died."""
+
+
+class Context:
+    """What Lambda hands a handler beside the event."""
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + SECONDS
+
+    def get_remaining_time_in_millis(self) -> float:
+        """What is left of the time-out."""
+        return (self._end - time.monotonic()) * 1000
+
+
+class Functions:
+    """Runs each event in an environment that runs no other meanwhile, a new one where all are busy.
+
+    An environment is the module ``app`` anew, with a chat and a ``websocket_api`` of its own. One whose
+    process dies is used no more.
+
+    Args:
+        build: Makes the chat of an environment.
+        crashes: Where the deaths of processes are ordered.
+        most: Environments that there can be; further events wait.
+
+    Attributes:
+        made: How many environments there have been.
+        crashed: How many of them have died.
+        invocations: How often each handler was invoked.
+        running: How many events are being dealt with, or wait for an environment.
+    """
+
+    def __init__(self, build: Build, crashes: Crashes, most: int = 64) -> None:
+        self.made = 0
+        self.crashed = 0
+        self.invocations: Counter[str] = Counter()
+        self.running = 0
+        self._build = build
+        self._crashes = crashes
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="lambda")
+        self._lock = threading.Lock()
+        self._idle: list[ModuleType] = []
+        self._orders: dict[str, list[int | None]] = {}
+
+    def crash(self, handler: str, *, after: int) -> None:
+        """Let the next invocation of a handler die after so many requests to DynamoDB and SQS, and posts."""
+        self.crash_in_turn(handler, [after])
+
+    def crash_in_turn(self, handler: str, after: Sequence[int | None]) -> None:
+        """Likewise for each of the next invocations; None for one that lives."""
+        with self._lock:
+            self._orders.setdefault(handler, []).extend(after)
+
+    def invoke(self, handler: str, event: dict[str, Any]) -> "Future[Any]":
+        """Run a handler of ``app.py``: ``connect``, ``message``, ``disconnect`` or ``deliver``.
+
+        Returns:
+            Its response. The future raises ``Failed`` where it raises or dies.
+        """
+        with self._lock:
+            self.invocations[handler] += 1
+            self.running += 1
+            orders = self._orders.get(handler)
+            after = orders.pop(0) if orders else None
+        invocation = self._threads.submit(self._run, handler, event, after)
+        invocation.add_done_callback(self._done)
+        return invocation
+
+    def forget(self) -> None:
+        """End the environments that are idle: the next events meet cold starts."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for environment in idle:
+            environment.websocket_api.stop()
+
+    def close(self) -> None:
+        """Wait for what runs, and end."""
+        self._threads.shutdown(cancel_futures=True)
+        self.forget()
+
+    def _run(self, handler: str, event: dict[str, Any], after: int | None) -> Any:
+        environment = self._take()
+        self._crashes.after(after)
+        try:
+            response = getattr(environment, handler)(event, Context())
+        except Crash as crash:
+            environment.websocket_api.stop()
+            with self._lock:
+                self.crashed += 1
+            raise Failed(handler) from crash
+        except Exception as error:
+            self._give_back(environment)
+            raise Failed(handler) from error
+        finally:
+            self._crashes.after(None)
+        self._give_back(environment)
+        return response
+
+    def _done(self, invocation: "Future[Any]") -> None:
+        with self._lock:
+            self.running -= 1
+
+    def _take(self) -> ModuleType:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            self.made += 1
+            return self._make()
+
+    def _give_back(self, environment: ModuleType) -> None:
+        with self._lock:
+            self._idle.append(environment)
+
+    def _make(self) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"app_{next(_NUMBERS)}", APP)
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        # Chalice adds itself to it each time.
+        ran_by = os.environ.get("AWS_EXECUTION_ENV")
+        spec.loader.exec_module(module)
+        os.environ.pop("AWS_EXECUTION_ENV", None)
+        if ran_by is not None:
+            os.environ["AWS_EXECUTION_ENV"] = ran_by
+        api: ManyWebsocketAPI = module.websocket_api
+        chat = self._build(api)
+        module.get_chat = lambda: chat  # type: ignore[attr-defined]
+        api.start_many = self._counting_posts(api.start_many)  # type: ignore[method-assign]
+        return module
+
+    def _counting_posts(self, start_many: StartMany) -> StartMany:
+        """Each post is a point at which the process can die: those before it have been sent."""
+
+        def start_counted(connection_ids: Sequence[str], payload: str, deadline: float) -> Future[SendResult]:
+            left = self._crashes.left
+            if left is not None and left < len(connection_ids):
+                start_many(connection_ids[:left], payload, deadline).result()
+            for _ in connection_ids:
+                self._crashes.point()
+            return start_many(connection_ids, payload, deadline)
+
+        return start_counted
+
+
+_NUMBERS = itertools.count()

@@ -1,0 +1,117 @@
+"""Chunks of recipients, on their way through a queue."""
+
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.chunks import MOST_BYTES, MOST_ENTRIES, MOST_MEMBERS, Chunk, ChunkQueue
+from chalicelib.errors import BadChunk, QueueUnavailable
+from chalicelib.storage.rooms import Member
+from chalicelib.wire.events import Form
+from chalicelib.wire.fields import Room
+
+
+def members(number: int) -> list[Member]:
+    return [Member(f"c{each}=", "ann" if each % 2 else None, Form.JSON, 1, 2) for each in range(number)]
+
+
+def chunk(number: int = 3, payload: str = "hi", **fields: Any) -> Chunk:
+    return Chunk("https://a.example/dev", "lobby", payload, members(number), **fields)
+
+
+@pytest.mark.parametrize(
+    "payload", ["hi", "\N{WAVING HAND SIGN} 'ü\"\\", "\ufffe\uffff", "\x7f\x85\u2028", ""], ids=ascii
+)
+def test_a_chunk_comes_back_as_it_was(payload: str) -> None:
+    original = chunk(payload=payload, passing=True, attempt=2)
+    assert Chunk.decode(original.encode()) == original
+
+
+def test_a_message_of_sqs_has_no_noncharacters() -> None:
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+    body = chunk(payload="".join(map(chr, [*range(32), 0x7F, 0xFFFD, 0xFFFE, 0xFFFF]))).encode()
+    assert not {*map(chr, range(32)), "\ufffe", "\uffff"} & set(body)
+
+
+def test_a_room_of_the_wire_is_a_string() -> None:
+    original = Chunk("https://a.example/dev", Room.parse("cats"), "hi", [])
+    assert Chunk.decode(original.encode()).room == "cats"
+
+
+@pytest.mark.parametrize("body", ["", "{}", "[]", '{"endpoint": 1}', "\x00", chunk().encode()[:-1]])
+def test_what_is_no_chunk_is_poison(body: str) -> None:
+    with pytest.raises(BadChunk):
+        Chunk.decode(body)
+
+
+def test_the_rest_is_who_is_left_with_another_attempt() -> None:
+    rest = chunk(attempt=1).rest({"c0=", "c2="})
+    assert rest
+    assert ([member.id for member in rest.members], rest.attempt) == (["c0=", "c2="], 2)
+    assert chunk().rest(set()) is None
+    assert chunk(passing=True).rest({"c0="}) is None
+
+
+def test_a_large_room_is_cut_into_pieces_for_workers() -> None:
+    pieces = chunk(2 * MOST_MEMBERS + 1).pieces()
+    assert [len(piece.members) for piece in pieces] == [MOST_MEMBERS, MOST_MEMBERS, 1]
+    assert {piece.attempt for piece in pieces} == {1}
+    assert [member for piece in pieces for member in piece.members] == members(2 * MOST_MEMBERS + 1)
+
+
+class Sqs:
+    """Stands for boto3's SQS client: refuses the entries whose number is in ``refused``, the first time."""
+
+    def __init__(self, refused: Collection[int] = (), error: Exception | None = None) -> None:
+        self.batches: list[list[dict[str, Any]]] = []
+        self._refused = refused
+        self._error = error
+
+    def get_queue_url(self, **arguments: str) -> dict[str, str]:
+        return {"QueueUrl": f"https://sqs.example/{arguments['QueueName']}"}
+
+    def send_message_batch(self, **arguments: Any) -> dict[str, Any]:
+        if self._error:
+            raise self._error
+        self.batches.append(arguments["Entries"])
+        refused, self._refused = self._refused, ()
+        return {"Failed": [{"Id": str(number)} for number in refused]}
+
+
+def put(sqs: Sqs, *chunks: Chunk, delay: int = 0) -> None:
+    ChunkQueue(lambda: sqs, "queue").put(chunks, delay)
+
+
+def test_no_batch_is_larger_than_sqs_takes() -> None:
+    sqs = Sqs()
+    put(sqs, *[chunk(1, payload="x" * 128 * 1024)] * 25)
+    assert sum(len(batch) for batch in sqs.batches) == 25
+    for batch in sqs.batches:
+        assert len(batch) <= MOST_ENTRIES
+        assert sum(len(entry["MessageBody"].encode()) for entry in batch) <= MOST_BYTES
+        assert len({entry["Id"] for entry in batch}) == len(batch)
+
+
+def test_what_was_refused_is_put_again_alone() -> None:
+    sqs = Sqs(refused={1})
+    put(sqs, chunk(1), chunk(2), chunk(3), delay=7)
+    assert [[entry["MessageBody"] for entry in batch] for batch in sqs.batches] == [
+        [chunk(1).encode(), chunk(2).encode(), chunk(3).encode()],
+        [chunk(2).encode()],
+    ]
+    assert {entry["DelaySeconds"] for batch in sqs.batches for entry in batch} == {7}
+
+
+def test_no_error_of_botocore_comes_out() -> None:
+    error = ClientError({"Error": {"Code": "AccessDenied"}}, "SendMessageBatch")
+    with pytest.raises(QueueUnavailable) as caught:
+        put(Sqs(error=error), chunk())
+    assert caught.value.__cause__ is error
+
+
+def test_nothing_is_asked_for_nothing() -> None:
+    sqs = Sqs()
+    put(sqs)
+    assert sqs.batches == []
