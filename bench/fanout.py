@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import ssl
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -280,6 +281,8 @@ def main() -> None:
     parser.add_argument("--plot", action="store_true", help="draw the charts of docs/fan-out.md anew")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON in the last line")
     arguments = parser.parse_args()
+    # So that what was started ends with this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         with TemporaryDirectory() as folder:
             result = run(Path(folder), QUICK if arguments.quick else FULL, arguments.concurrency)
