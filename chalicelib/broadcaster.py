@@ -50,6 +50,22 @@ class Delivery:
     given_up: bool = False
 
 
+@dataclass(frozen=True)
+class Posting:
+    """A chunk on its way.
+
+    Attributes:
+        chunk: The chunk.
+        began_ms: Unix time in ms at which it began: who answers 410 was not open then, whenever the
+            answers of all are known.
+        result: What becomes of it.
+    """
+
+    chunk: Chunk
+    began_ms: float
+    result: Future[SendResult]
+
+
 class Broadcaster:
     """Sends events to rooms and to single connections.
 
@@ -134,7 +150,7 @@ class Broadcaster:
         """
         member = Member(to.id, to.name, to.form, to.connected_at, to.expires_at)
         for chunk in self._chunks(None, event, partial(render, event), [member]):
-            crossings = self._finish(chunk, self._start(chunk, deadline), delivery)
+            crossings = self._finish(self._start(chunk, deadline), delivery)
             self._tell_of_pruned(crossings, deadline, delivery)
 
     def dismiss(self, connection: Connection, goodbye: Goodbye, deadline: float, delivery: Delivery) -> None:
@@ -151,9 +167,9 @@ class Broadcaster:
         self._api.use(chunk.endpoint)
         now = self._clock()
         chunk = chunk.only([member for member in chunk.members if member.expires_at > now])
-        result = self._start(chunk, deadline).result()
-        crossings = self._count(chunk, result, delivery)
-        if left := chunk.rest(result.left):
+        posting = self._start(chunk, deadline)
+        crossings = self._count(posting, delivery)
+        if left := chunk.rest(posting.result.result().left):
             self._put_off([left], delivery, delay_seconds=2**left.attempt - 1)
         self._tell_of_pruned(crossings, deadline, delivery)
 
@@ -169,21 +185,21 @@ class Broadcaster:
         """Send, prune, and return the crossings that this brought about."""
         rendered = cache(partial(render, event))
         crossings: list[Crossing] = []
-        under_way: deque[tuple[Chunk, Future[SendResult]]] = deque()
+        under_way: deque[Posting] = deque()
         inline = self._inline_recipients
         try:
             for page in self._members.pages(room, members_version):
                 others = [member for member in page if member.id != but]
                 for chunk in self._chunks(room, event, rendered, others[:inline]):
-                    under_way.append((chunk, self._start(chunk, deadline)))
+                    under_way.append(self._start(chunk, deadline))
                 for chunk in self._chunks(room, event, rendered, others[inline:]):
                     self._try_to_put_off(chunk.pieces(), delivery)
                 inline = max(0, inline - len(others))
                 while len(under_way) > MOST_UNDER_WAY:
-                    crossings += self._finish(*under_way.popleft(), delivery)
+                    crossings += self._finish(under_way.popleft(), delivery)
         finally:
-            for chunk, result in under_way:
-                crossings += self._finish(chunk, result, delivery)
+            for posting in under_way:
+                crossings += self._finish(posting, delivery)
         return crossings
 
     def _chunks(
@@ -196,20 +212,21 @@ class Broadcaster:
             if payload is not None:
                 yield Chunk(self._api.endpoint, room, payload, receivers, event.passing)
 
-    def _start(self, chunk: Chunk, deadline: float) -> Future[SendResult]:
+    def _start(self, chunk: Chunk, deadline: float) -> Posting:
         ids = [member.id for member in chunk.members]
         now = time.monotonic()
-        return self._api.start_many(ids, chunk.payload, max(deadline - QUEUE_SECONDS, (now + deadline) / 2))
+        until = max(deadline - QUEUE_SECONDS, (now + deadline) / 2)
+        return Posting(chunk, self._clock() * 1000, self._api.start_many(ids, chunk.payload, until))
 
-    def _finish(self, chunk: Chunk, sending: Future[SendResult], delivery: Delivery) -> list[Crossing]:
+    def _finish(self, posting: Posting, delivery: Delivery) -> list[Crossing]:
         """Wait until a chunk is sent; leave what is left to the queue, and prune."""
-        result = sending.result()
-        if left := chunk.rest(result.left):
+        if left := posting.chunk.rest(posting.result.result().left):
             self._try_to_put_off([left], delivery, delay_seconds=1)
-        return self._count(chunk, result, delivery)
+        return self._count(posting, delivery)
 
-    def _count(self, chunk: Chunk, result: SendResult, delivery: Delivery) -> list[Crossing]:
-        """Count what became of a chunk, and prune."""
+    def _count(self, posting: Posting, delivery: Delivery) -> list[Crossing]:
+        """Wait until a chunk is sent; count what became of it, and prune."""
+        chunk, result = posting.chunk, posting.result.result()
         delivery.delivered += len(result.delivered)
         delivery.gone += len(result.gone)
         delivery.failed += len(result.refused) + (len(result.left) if chunk.passing else 0)
@@ -218,7 +235,7 @@ class Broadcaster:
         return [
             crossing
             for member in chunk.members
-            if member.id in gone
+            if member.id in gone and member.joined_at <= posting.began_ms - self._prune_after_ms
             for crossing in self._prune(member, chunk.room, delivery)
         ]
 
@@ -251,9 +268,7 @@ class Broadcaster:
             self.announce(crossings, deadline, delivery)
 
     def _prune(self, member: Member, room: str | None, delivery: Delivery) -> list[Crossing]:
-        """Remove one who is gone, if there long enough to have been there at all."""
-        if member.joined_at > self._clock() * 1000 - self._prune_after_ms:
-            return []
+        """Remove one who is gone, and was there for long enough to have been open."""
         try:
             crossings = self._connections.remove(member.id)
             if crossings is None:

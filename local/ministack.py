@@ -13,6 +13,7 @@ from typing import Any
 from ministack.app import main  # type: ignore[import-untyped]
 from ministack.core.lambda_runtime import Worker  # type: ignore[import-untyped]
 
+from .batches import permit_batches_as_single_messages
 from .log_lines import readable
 from .subprotocol import confirm_subprotocols
 
@@ -56,5 +57,6 @@ if __name__ == "__main__":
     Worker.invoke = ShownWorker.invoke
     Worker._drain_stderr_bounded = ShownWorker.drain
     confirm_subprotocols()
+    permit_batches_as_single_messages()
     threading.Thread(target=end_with_parent, daemon=True).start()
     main()

@@ -95,7 +95,7 @@ class HttpConnection(Generic[J]):
                 self._parser.feed_data(data)
         except NOT_NOW:
             return
-        except (OSError, httptools.HttpParserError):
+        except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade):
             data = b""
         if not data:
             self._break()

@@ -22,6 +22,7 @@ from tests.tools import free_port, missing
 
 DEPLOYED = re.compile(r"wss://(\w+)\.execute-api\.us-east-1\.amazonaws\.com/(\w+)/")
 TABLES = {"Chat", "ChatRooms", "ChatMessages"}
+QUEUES = {"ChatFanOut", "ChatFanOut-dead"}
 
 
 class Account:
@@ -68,6 +69,10 @@ class Account:
     def tables(self) -> set[str]:
         return set(self.client("dynamodb").list_tables()["TableNames"])
 
+    def queues(self) -> set[str]:
+        urls = self.client("sqs").list_queues().get("QueueUrls", ())
+        return {url.rpartition("/")[2] for url in urls}
+
     def converse(self, output: str) -> None:
         """Talk to what was deployed, by the URL in the output."""
         api, stage = DEPLOYED.findall(output)[-1]
@@ -102,6 +107,9 @@ def account(new_project: Callable[[], Project], waiters: Path, tmp_path: Path) -
     # MiniStack's workers run on this processor, whatever the function's architecture is.
     here = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
     project.edit(".chalice/config.json", '"arm64"', f'"{here}"')
+    # Of two who talk, a worker sends to one.
+    queue = '"CHAT_QUEUE": "ChatFanOut"'
+    project.edit(".chalice/config.json", queue, f'"CHAT_INLINE_RECIPIENTS": "1", {queue}')
     with Emulator(free_port(), tmp_path / "emulator") as emulator:
         yield Account(project, emulator, waiters)
 
@@ -109,7 +117,7 @@ def account(new_project: Callable[[], Project], waiters: Path, tmp_path: Path) -
 def test_one_stack_with_everything(account: Account) -> None:
     output = account.make("deploy", "STAGE=dev")
     assert account.stacks() == {"chalice-chat-dev"}
-    assert account.tables() == TABLES
+    assert (account.tables(), account.queues()) == (TABLES, QUEUES)
     account.converse(output)
 
     again = account.make("deploy", "STAGE=dev")
@@ -122,7 +130,7 @@ def test_one_stack_with_everything(account: Account) -> None:
 
     account.make("destroy", "STAGE=dev")
     assert account.stacks() == set()
-    assert account.tables() == set()
+    assert (account.tables(), account.queues()) == (set(), set())
     assert account.client("lambda").list_functions()["Functions"] == []
     assert account.client("s3").list_buckets()["Buckets"] == []
     # Once more: there is nothing, and that is fine.
@@ -141,7 +149,7 @@ def test_a_change_is_deployed(account: Account) -> None:
 def test_tables_first_and_then_chalice_deploy(account: Account) -> None:
     account.make("tables", "STAGE=dev")
     assert account.stacks() == {"chalice-chat-dev-tables"}
-    assert account.tables() == TABLES
+    assert (account.tables(), account.queues()) == (TABLES, QUEUES)
     account.converse(account.chalice("deploy", "--stage", "dev"))
     account.chalice("delete", "--stage", "dev")
     account.make("destroy", "STAGE=dev")

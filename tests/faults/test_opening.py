@@ -44,6 +44,29 @@ class TestOpening:
         ann.say("late")
         bob.gets("late")
 
+    def test_who_was_opening_when_the_post_came_is_not_pruned_when_it_is_reckoned(
+        self, rig: Rig, crowd: Crowd, tables: Tables
+    ) -> None:
+        ann, slow = crowd.connect_json("ann"), crowd.connect_json("slow")
+        rig.hold_opening()
+        opening = crowd.start_connecting("bob")
+        assert eventually(lambda: len(tables.items(tables.connections)) == 3 and not rig.functions.running)
+        # The members are sent to together: what became of them is known when the slowest has answered.
+        rig.callbacks.hanging.add(rig.connection_id(slow.port))
+        posts = rig.callbacks.posts
+        ann.say("hi")
+        assert eventually(lambda: rig.callbacks.posts == posts + 3)
+        rig.advance(20)
+        rig.release_opening()
+        bob = opening.result()
+        rig.advance(20)
+        rig.callbacks.release()
+        slow.gets("hi")
+        assert eventually(lambda: rig.settled)
+        assert len(tables.items(tables.connections)) == 3
+        ann.say("ho")
+        bob.gets("ho")
+
     def test_who_never_opens_is_pruned(self, rig: Rig, crowd: Crowd, tables: Tables) -> None:
         ann = crowd.connect_json("ann")
         rig.gateway.farewells = ()

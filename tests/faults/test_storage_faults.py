@@ -1,7 +1,6 @@
 """DynamoDB at its worst: throttling, conflicts, lost answers, parts of batches, old rows, large rooms."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 

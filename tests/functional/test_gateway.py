@@ -17,6 +17,7 @@ from chalicelib.gateway.session import GatewaySession
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
 from tests.rig.callbacks import Callbacks
 from tests.rig.posted import OK, PostServer
+from tests.waiting import eventually
 
 PATIENCE = 20.0
 
@@ -87,6 +88,8 @@ def test_a_large_payload_is_sent_whole(api: ManyWebsocketAPI, redirect: Callable
         redirect(server.url)
         assert len(api.send_many(ids(30), "x" * 128 * 1024, deadline()).delivered) == 30
         assert "content-length: 131072" in server.heads[0]
+        # More than the socket takes at once.
+        assert len(api.send_many(ids(2), "x" * 2**24, deadline()).delivered) == 2
 
 
 def test_a_lost_answer_is_asked_for_again(api: ManyWebsocketAPI, redirect: Callable[[str], None]) -> None:
@@ -146,14 +149,18 @@ def test_connections_that_died_in_a_freeze_are_replaced(
 def test_connections_that_close_at_the_next_post_cost_no_try(
     api: ManyWebsocketAPI, redirect: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As a proxy does that has forgotten them: each takes the second post, and breaks.
-    with PostServer(lambda _, post, __: OK if post == 1 else None) as server:
+    # As a proxy does that has forgotten them: each takes one more post, and breaks.
+    forgotten: set[int] = set()
+    with PostServer(lambda connection, *_: None if connection in forgotten else OK) as server:
         redirect(server.url)
-        api.send_many(ids(1), "hi", deadline())
+        assert len(api.send_many(ids(30), "hi", deadline()).delivered) == 30
+        assert eventually(lambda: len(api._pool._idle) == server.opened > 3)
+        forgotten.update(range(server.opened + 1))
         monkeypatch.setattr(pool, "RESTED_SECONDS", 0.0)
-        for _ in range(5):
-            assert api.send_many(ids(1), "hi", deadline()).delivered == ids(1)
-        assert len(server.posts) == 11
+        posts = len(server.posts)
+        assert api.send_many(ids(1), "hi", deadline()).delivered == ids(1)
+        # The first that broke was reason enough not to try the others.
+        assert len(server.posts) == posts + 2
 
 
 def test_connections_that_were_idle_for_long_are_not_used(
@@ -189,6 +196,24 @@ def test_the_deadline_holds(api: ManyWebsocketAPI, redirect: Callable[[str], Non
         assert len(result.delivered) == 19
         late = api.send_many(ids(20), "hi", time.monotonic() - 1)
         assert late.failed == dict.fromkeys(ids(20), "timeout")
+        released.set()
+
+
+def test_a_post_that_hangs_is_given_up_long_before_the_deadline(
+    api: ManyWebsocketAPI, redirect: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "POST_SECONDS", 0.3)
+    released = threading.Event()
+
+    def answer(connection: int, post: int, connection_id: str) -> bytes:
+        released.wait(PATIENCE)
+        return OK
+
+    with PostServer(answer) as server:
+        redirect(server.url)
+        result = api.send_many(ids(1), "hi", deadline(3600))
+        assert (result.failed, result.left) == ({ids(1)[0]: "timeout"}, set(ids(1)))
+        assert len(server.posts) == 1
         released.set()
 
 
@@ -232,6 +257,7 @@ class TestCertificates:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
         redirect(f"https://localhost:{server.port}")
         assert len(api.send_many(ids(50), "x" * 50_000, deadline()).delivered) == 50
+        assert len(api.send_many(ids(2), "x" * 2**24, deadline()).delivered) == 2
 
     def test_one_that_is_not_trusted_gets_nothing(
         self, api: ManyWebsocketAPI, redirect: Callable[[str], None], server: PostServer

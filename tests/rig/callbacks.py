@@ -92,6 +92,11 @@ class Callbacks:
         # The transports close in the loop's next round.
         await asyncio.sleep(0)
 
+    def take_received(self) -> dict[str, list[str]]:
+        """What has been received since the last time; to be called in the loop."""
+        received, self.received = self.received, defaultdict(list)
+        return received
+
     def release(self) -> None:
         """Answer the posts that hang, and those to come; may be called from any thread."""
         self.hanging = set()

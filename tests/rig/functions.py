@@ -79,6 +79,11 @@ class Functions:
         with self._lock:
             self._orders.setdefault(handler, []).extend(after)
 
+    def call_off(self) -> None:
+        """Let no more die."""
+        with self._lock:
+            self._orders.clear()
+
     def invoke(self, handler: str, event: dict[str, Any]) -> "Future[Any]":
         """Run a handler of ``app.py``: ``connect``, ``message``, ``disconnect`` or ``deliver``.
 
@@ -133,7 +138,7 @@ class Functions:
             if self._idle:
                 return self._idle.pop()
             self.made += 1
-            return self._make()
+        return self._make()
 
     def _give_back(self, environment: ModuleType) -> None:
         with self._lock:
@@ -144,12 +149,13 @@ class Functions:
         assert spec
         assert spec.loader
         module = importlib.util.module_from_spec(spec)
-        # Chalice adds itself to it each time.
-        ran_by = os.environ.get("AWS_EXECUTION_ENV")
-        spec.loader.exec_module(module)
-        os.environ.pop("AWS_EXECUTION_ENV", None)
-        if ran_by is not None:
-            os.environ["AWS_EXECUTION_ENV"] = ran_by
+        with self._lock:
+            # Chalice adds itself to it each time.
+            ran_by = os.environ.get("AWS_EXECUTION_ENV")
+            spec.loader.exec_module(module)
+            os.environ.pop("AWS_EXECUTION_ENV", None)
+            if ran_by is not None:
+                os.environ["AWS_EXECUTION_ENV"] = ran_by
         api: ManyWebsocketAPI = module.websocket_api
         chat = self._build(api)
         module.get_chat = lambda: chat  # type: ignore[attr-defined]

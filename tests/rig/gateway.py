@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 import re
+import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections import Counter
@@ -48,25 +49,27 @@ class Socket:
     Attributes:
         id: Its connection id.
         connection: Its connection.
+        query: The parameters in its URL.
         began_at: When its upgrade came, by the rig's clock.
         active_at: When a frame last went either way.
         protocol: The subprotocol that ``$connect`` has confirmed.
-        has_opened: Whether its upgrade is done.
+        opened_at: When its upgrade was done, by ``time.monotonic``; None before.
         farewells: How long after its end ``$disconnect`` runs, in s: once for each that is in here.
     """
 
     id: str
     connection: ServerConnection
+    query: dict[str, list[str]]
     began_at: float
     active_at: float
     protocol: Subprotocol | None = None
-    has_opened: bool = False
+    opened_at: float | None = None
     farewells: Sequence[float] = (0.0,)
 
     @property
     def is_open(self) -> bool:
         """Whether it is open: after ``$connect``, and before its end."""
-        return self.has_opened and self.connection.state is State.OPEN
+        return self.opened_at is not None and self.connection.state is State.OPEN
 
 
 @dataclass(order=True)
@@ -88,10 +91,10 @@ class Gateway:
 
     Attributes:
         url: Where to connect.
-        sockets: By id, all that there have been.
-        opening_held: While not set, upgrades wait after ``$connect`` has been done.
+        sockets: By id, those that are open or about to be.
+        may_open: While not set, upgrades wait after ``$connect`` has been done.
         farewells: That of each new socket; see ``Socket``.
-        injected: How often ``$disconnect`` was left out, late or doubled.
+        injected: How often ``$disconnect`` was left out, late or doubled, and a post came too early.
     """
 
     def __init__(
@@ -107,7 +110,7 @@ class Gateway:
         self._functions = functions
         self._clock = clock
         self._chance = chance
-        self._received = callbacks.received
+        self._callbacks = callbacks
         self._due: list[Due] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         callbacks.deliver = self.post
@@ -120,7 +123,7 @@ class Gateway:
             "127.0.0.1",
             0,
             process_request=self._connect,
-            select_subprotocol=lambda connection, offered: self._of(connection).protocol,
+            select_subprotocol=self._confirmed,
             compression=None,
             max_size=(LARGEST_MESSAGE, LARGEST_FRAME),
             max_queue=None,
@@ -151,7 +154,7 @@ class Gateway:
     @property
     def latest(self) -> float:
         """How far the clock can go before an upgrade that is under way would have taken too long."""
-        opening = [socket.began_at for socket in self.sockets.values() if not socket.has_opened]
+        opening = [socket.began_at for socket in self.sockets.values() if socket.opened_at is None]
         return min(opening, default=float("inf")) + INTEGRATION
 
     def post(self, connection_id: str, payload: str) -> int:
@@ -159,10 +162,12 @@ class Gateway:
         if not _ID.fullmatch(connection_id):
             return 400
         socket = self.sockets.get(connection_id)
+        if socket is not None and socket.opened_at is None:
+            self.injected["410 before the opening"] += 1
         if socket is None or not socket.is_open:
             return 410
         socket.active_at = self._clock()
-        self._received[connection_id].append(payload)
+        self._callbacks.received[connection_id].append(payload)
         # What ``send`` does, without waiting for a client that reads slowly.
         socket.connection.protocol.send_text(payload.encode())
         socket.connection.send_data()
@@ -177,6 +182,13 @@ class Gateway:
             return 410
         self._close(socket, 1000, "")
         return 204
+
+    def cut(self, connection_id: str, farewells: Sequence[float]) -> None:
+        """Break the connection of a socket, so that neither end is told by a frame."""
+        socket = self.sockets.get(connection_id)
+        if socket is not None:
+            socket.farewells = farewells
+            socket.connection.transport.abort()
 
     def tick(self) -> None:
         """Do what is due: the clock has been set."""
@@ -195,10 +207,10 @@ class Gateway:
         if parts.path.strip("/") != STAGE:
             return connection.respond(403, '{"message": "Forbidden"}')
         now = self._clock()
-        connection_id = urlsafe_b64encode(self._chance.randbytes(11)).decode()
-        socket = Socket(connection_id, connection, now, now, farewells=self.farewells)
-        self.sockets[connection_id] = self._by_connection[connection] = socket
         query = parse_qs(parts.query, keep_blank_values=True)
+        connection_id = urlsafe_b64encode(self._chance.randbytes(11)).decode()
+        socket = Socket(connection_id, connection, query, now, now, farewells=self.farewells)
+        self.sockets[connection_id] = self._by_connection[connection] = socket
         event = self._event(socket, "CONNECT", "$connect")
         event["headers"] = dict(request.headers.raw_items())
         event["multiValueHeaders"] = {name: [value] for name, value in request.headers.raw_items()}
@@ -234,8 +246,8 @@ class Gateway:
         return not lost.done()
 
     async def _talk(self, connection: ServerConnection) -> None:
-        socket = self._of(connection)
-        socket.has_opened = True
+        socket = self._by_connection[connection]
+        socket.opened_at = time.monotonic()
         try:
             while True:
                 frame = await connection.recv()
@@ -250,6 +262,7 @@ class Gateway:
         except ConnectionClosed:
             pass
         finally:
+            self._forget(socket)
             self._end(socket, connection.close_code or 1006, connection.close_reason or "")
 
     async def _message(self, socket: Socket, event: dict[str, Any]) -> None:
@@ -288,11 +301,12 @@ class Gateway:
         self._spawn(socket.connection.close(code, reason))
 
     def _forget(self, socket: Socket) -> None:
-        """It was refused, or has gone before it was open."""
+        """It was refused, or has gone."""
         del self.sockets[socket.id], self._by_connection[socket.connection]
 
-    def _of(self, connection: ServerConnection) -> Socket:
-        return self._by_connection[connection]
+    def _confirmed(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        socket = self._by_connection.get(connection)
+        return None if socket is None else socket.protocol
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -41,11 +42,15 @@ class LoopThread:
 
     def call(self, work: Callable[..., T], *arguments: Any) -> T:
         """Call a function in the loop, from another thread, and return what it returns."""
+        return self.start(work, *arguments).result(WAIT)
+
+    def start(self, work: Callable[..., T], *arguments: Any) -> "Future[T]":
+        """Call a function in the loop, soon."""
 
         async def called() -> T:
             return work(*arguments)
 
-        return self.run(called())
+        return asyncio.run_coroutine_threadsafe(called(), self.loop)
 
     async def _cancel_all(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

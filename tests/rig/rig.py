@@ -4,10 +4,11 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
 
@@ -22,6 +23,8 @@ from tests.rig.functions import Functions
 from tests.rig.gateway import Gateway
 from tests.rig.loop import LoopThread
 from tests.rig.queues import Queues
+
+T = TypeVar("T")
 
 ENDPOINT = "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"
 
@@ -104,7 +107,11 @@ class Rig:
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
-        self._thread.call(self._advance, seconds)
+        self.do(self.pass_time, seconds).result()
+
+    def do(self, work: Callable[..., T], *arguments: Any) -> "Future[T]":
+        """Do something in the event loop of the sockets and the queue."""
+        return self._thread.start(work, *arguments)
 
     def hold_opening(self) -> None:
         """Let no socket open until ``release_opening``: its ``$connect`` is done, its upgrade is not."""
@@ -121,7 +128,8 @@ class Rig:
         ]
         return socket.id
 
-    def _advance(self, seconds: float) -> None:
+    def pass_time(self, seconds: float) -> None:
+        """What ``advance`` does, in the event loop."""
         self.clock.now += seconds
         self.gateway.tick()
         self.queues.pump()
