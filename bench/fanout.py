@@ -34,6 +34,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.contender import PAYLOAD, SESSION_TOKEN, Contender, ContenderError, Round
+from bench.load import Load
 from bench.report import bounds, plot, table
 from bench.sink import Sink, SinkError
 from chalicelib.config import Settings
@@ -223,6 +224,7 @@ def run(folder: Path, effort: Effort, concurrency: int) -> dict[str, Any]:
     client_core, *others = sorted(os.sched_getaffinity(0))
     sink_core = others[0] if others else client_core
     os.sched_setaffinity(0, {client_core})
+    load = Load()
     with Bar(estimate) as bar, Sink(folder, sink_core) as sink:
         bar.show("Measuring what the sink can take")
         ceiling = {
@@ -259,6 +261,7 @@ def run(folder: Path, effort: Effort, concurrency: int) -> dict[str, Any]:
         "sink": version,
         "client_core": client_core,
         "sink_core": sink_core,
+        "others_share": round(load.share(), 3),
         "cores": os.cpu_count(),
         "architecture": platform.machine(),
         "python": platform.python_version(),

@@ -54,7 +54,7 @@ def table(result: Mapping[str, Any]) -> str:
     ceiling = ", ".join(f"{rate:,} at {delay} ms" for delay, rate in result["ceiling_posts_per_s"].items())
     lines = [
         f"{result['cores']} cores ({result['architecture']}): clients on core {result['client_core']}, "
-        f"sink on core {result['sink_core']}",
+        f"sink on core {result['sink_core']}; other processes took {result['others_share']:.0%} of the cores",
         f"Python {result['python']}, {result['openssl']}, {result['sink']}",
         f"the sink takes, from wrk on {result['concurrency']} connections, in posts/s: {ceiling}",
     ]

@@ -66,7 +66,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "not_measured": ["chalice, 1,000 recipients at 8 ms"],
         "ceiling_posts_per_s": {0: 60_000, 8: 20_000},
         **{"concurrency": 128, "cores": 2, "client_core": 0, "sink_core": 1, "sink": "nginx/1.22.1"},
-        **{"architecture": "x86_64", "python": "3.11.7", "openssl": "OpenSSL 3.0"},
+        **{"others_share": 0.02, "architecture": "x86_64", "python": "3.11.7", "openssl": "OpenSSL 3.0"},
         **changes,
     }
 
@@ -99,6 +99,7 @@ def test_the_table_has_a_line_for_what_was_measured_and_none_for_what_was_not() 
         "Chalice's send, in a loop",
         "send_many (ours)",
     ]
+    assert lines[0].endswith("other processes took 2% of the cores")
     assert lines[2].endswith("60,000 at 0 ms, 20,000 at 8 ms")
     assert lines[-1] == "not measured, for it takes long: chalice, 1,000 recipients at 8 ms"
 
