@@ -1,4 +1,4 @@
-"""Posts to ``@connections`` that fail, in every way that they can: who is missed, who is pruned, who is told."""
+"""Posts to ``@connections`` that fail in every way: who is missed, who is pruned, who is told."""
 
 from itertools import count
 

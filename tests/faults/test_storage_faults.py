@@ -216,8 +216,8 @@ def test_who_joins_and_leaves_while_others_speak_misses_nothing_and_hears_no_mor
             joined = mover.ask("joinRoom", room="cats")
             # Somebody has spoken since, and somebody since then.
             now = speakers[0].ask("history", room="cats", limit=1)["seq"]
-            later = [speakers[0].ask("onMessage", message="mark", room="cats")["seq"]]
-            assert eventually(lambda: later[0] in seqs(mover), 20)
+            later = speakers[0].ask("onMessage", message="mark", room="cats")["seq"]
+            assert eventually(lambda later=later: later in seqs(mover), 20)
             missed = mover.ask("history", room="cats", after=joined["seq"])["messages"]
             known = seqs(mover) | {message["seq"] for message in missed}
             said = speakers[1].ask("history", room="cats", after=joined["seq"])["messages"]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 from urllib.parse import urlencode
 
@@ -163,11 +164,10 @@ class Crowd:
 
         return self._thread.run(all_at_once())
 
-    def start_connecting(self, name: str | None = None, *rooms: str) -> "asyncio.Future[Any]":
+    def start_connecting(self, name: str | None = None, *rooms: str) -> Future[SocketClient]:
         """Begin to connect a client of the JSON form; ``result()`` is the client."""
-        return asyncio.run_coroutine_threadsafe(  # type: ignore[return-value]
-            self._connect(name, rooms, ["chat.v1"], 60), self._thread.loop
-        )
+        connecting = self._connect(name, rooms, ["chat.v1"], 60)
+        return asyncio.run_coroutine_threadsafe(connecting, self._thread.loop)
 
     async def _connect(
         self, name: str | None, rooms: Sequence[str], subprotocols: Sequence[str], open_seconds: float
