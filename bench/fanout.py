@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.contender import PAYLOAD, SESSION_TOKEN, Contender, ContenderError, Round
 from bench.load import Load
-from bench.report import bounds, plot, table
+from bench.report import bounds, report, write_page
 from bench.sink import Sink, SinkError
 from chalicelib.config import Settings
 
@@ -281,7 +281,9 @@ def main() -> None:
         default=Settings.from_env({}).max_concurrency,
         help="ours: posts under way at once (%(default)s, the chat's default)",
     )
-    parser.add_argument("--plot", action="store_true", help="draw the charts of docs/fan-out.md anew")
+    parser.add_argument(
+        "--plot", action="store_true", help="draw the charts of docs/fan-out.md, write its figures"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON in the last line")
     arguments = parser.parse_args()
     # So that what was started ends with this process.
@@ -291,12 +293,11 @@ def main() -> None:
             result = run(Path(folder), QUICK if arguments.quick else FULL, arguments.concurrency)
     except (SinkError, ContenderError) as error:
         sys.exit(str(error))
-    held = bounds(result)
-    print("\n".join([table(result), "", *map(str, held)]))
+    print(report(result))
     if arguments.plot:
-        plot(result)
+        write_page(result)
     if arguments.json:
-        print(json.dumps({**result, "within_bounds": all(bound.met for bound in held)}))
+        print(json.dumps({**result, "within_bounds": all(bound.met for bound in bounds(result))}))
 
 
 if __name__ == "__main__":

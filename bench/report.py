@@ -81,8 +81,21 @@ def table(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def plot(result: Mapping[str, Any]) -> None:
-    """Draw the charts of docs/fan-out.md."""
+def report(result: Mapping[str, Any]) -> str:
+    """Render the table, and the bounds below it."""
+    return "\n".join([table(result), "", *map(str, bounds(result))])
+
+
+def with_report(page: str, text: str) -> str:
+    """Put a report into a page, in place of the one in its only block of ``text``."""
+    before, _, rest = page.partition("```text\n")
+    return f"{before}```text\n{text}\n{rest[rest.index('```') :]}"
+
+
+def write_page(result: Mapping[str, Any]) -> None:
+    """Put the figures into docs/fan-out.md, and draw its charts."""
+    page = DOCS / "fan-out.md"
+    page.write_text(with_report(page.read_text(), report(result)))
     (DOCS / "fan-out-wall.svg").write_text(
         chart(
             "Wall time until all recipients have a message, 8 ms a post",

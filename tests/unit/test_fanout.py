@@ -7,7 +7,7 @@ import pytest
 
 from bench.contender import Round, connection_ids
 from bench.fanout import FULL, QUICK, Case, figures, growth
-from bench.report import Bound, bounds, duration, table
+from bench.report import Bound, bounds, duration, table, with_report
 from bench.svg import HEIGHT, WIDTH, Line, Scale, apart, chart, steps
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -102,6 +102,11 @@ def test_the_table_has_a_line_for_what_was_measured_and_none_for_what_was_not() 
     assert lines[0].endswith("other processes took 2% of the cores")
     assert lines[2].endswith("60,000 at 0 ms, 20,000 at 8 ms")
     assert lines[-1] == "not measured, for it takes long: chalice, 1,000 recipients at 8 ms"
+
+
+def test_a_report_takes_the_place_of_the_last_one_in_the_page() -> None:
+    page = "# Page\n\n```console\n$ make\n```\n\n```text\nold\nold\n```\n\nThe rest.\n"
+    assert with_report(page, "new") == page.replace("old\nold", "new")
 
 
 @pytest.mark.parametrize(
