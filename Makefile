@@ -57,7 +57,7 @@ token: venv  ## a token for a running `make up AUTH=jwt`, of NAME= and good for 
 check: venv node  ## linters, types, known vulnerabilities
 	$(python) -m ruff check
 	$(python) -m ruff format --check
-	$(python) -m mypy --strict chalicelib infra local client examples docs
+	$(python) -m mypy --strict chalicelib infra local client examples docs bench
 	$(VENV)/bin/cfn-lint resources.json infra/web.json
 	$(python) -m infra package --stage dev --out build
 	$(VENV)/bin/cfn-lint build/sam.json
@@ -81,6 +81,10 @@ fuzz: venv  ## made-up events at the handlers, for MINUTES= 5
 .PHONY: soak
 soak: venv  ## the chat under every fault there is, for MINUTES= 2; SEED= repeats one
 	@$(python) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: bench
+bench: venv  ## how fast a message goes to many, beside Chalice's send; needs nginx and wrk
+	@$(python) bench/fanout.py
 
 .PHONY: deploy
 deploy: venv  ## STAGE= to AWS, in one stack; AUTHORIZER=<header> puts a Lambda authorizer before it

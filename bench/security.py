@@ -54,11 +54,11 @@ class AtHand:
 def verify(times: int) -> None:
     """Time the verification of tokens."""
     common = {"auth": "jwt", "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
-    expires = {"exp": int(time.time()) + 3600}
-    cases: list[tuple[str, Any, str]] = [("HS256", SECRET, signed(**expires))]
+    expires = int(time.time()) + 3600
+    cases: list[tuple[str, Any, str]] = [("HS256", SECRET, signed(exp=expires))]
     for algorithm in ("RS256", "ES256", "EdDSA"):
         pair = SigningKey(algorithm)
-        cases.append((algorithm, parse(key_set(pair))[algorithm, "k1"], pair.signed(**expires)))
+        cases.append((algorithm, parse(key_set(pair))[algorithm, "k1"], pair.signed(exp=expires)))
     for algorithm, key, token in cases:
         settings = Settings(jwt_algorithms=(algorithm,), **common)  # type: ignore[arg-type]
         door = Door(frozenset(), False, Tokens(settings, AtHand(key), time.time))
