@@ -7,6 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+# What is where, for whoever talks to it.
+ENDPOINTS = Path(".local/endpoints.json")
+
 
 class AlreadyRunning(Exception):
     """Another local AWS uses this folder."""
@@ -21,8 +24,8 @@ class Workspace:
     """
 
     def __init__(self, project: Path) -> None:
-        self._folder = project / ".local"
-        self._endpoints = self._folder / "endpoints.json"
+        self._endpoints = project / ENDPOINTS
+        self._folder = self._endpoints.parent
         self.build = self._folder / "build"
         self.emulator = self._folder / "emulator"
 
