@@ -178,11 +178,11 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        """Take the runtime's answer, or be a DynamoDB that has nothing to say."""
+        """Take the runtime's answer, or be a DynamoDB whose items have no attributes."""
         seconds = time.perf_counter()
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if self.path == "/":
-            self._answer({})
+            self._answer({"Attributes": {}})
         else:
             self.server.requests.put((seconds, self._request, body))
             self.rfile.read(1)  # Nothing comes: the process is ended.

@@ -1,5 +1,6 @@
 """Posting to ``@connections`` over HTTP as it can be: slow, broken, in pieces, and not to be trusted."""
 
+import shutil
 import ssl
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from chalicelib.gateway.session import GatewaySession
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
 from tests.rig.callbacks import Callbacks
 from tests.rig.posted import OK, PostServer
+from tests.tools import missing
 from tests.waiting import eventually
 
 PATIENCE = 20.0
@@ -230,6 +232,8 @@ def test_posts_are_spread_over_time(api: ManyWebsocketAPI, redirect: Callable[[s
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate that vouches for localhost, with its key beside it."""
+    if shutil.which("openssl") is None:
+        missing("openssl is not installed, on Debian: apt-get install openssl")
     folder = tmp_path_factory.mktemp("authority")
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
