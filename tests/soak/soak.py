@@ -37,8 +37,8 @@ HEALING = 600
 # What must be 0.
 WRONG = ("lost", "unsent", "repeated", "disordered", "pruned_alive")
 ENVIRONMENTS = 16
-# The halls have more members than are sent to inline, so that workers are of use.
-SETTINGS = {"CHAT_INLINE_RECIPIENTS": "90", "CHAT_MAX_CONCURRENCY": "8"}
+# The largest hall has more members than are sent to inline and kept, the others have fewer.
+SETTINGS = {"CHAT_INLINE_RECIPIENTS": "110", "CHAT_MAX_CONCURRENCY": "8"}
 
 
 class Soak:
@@ -174,7 +174,10 @@ class Soak:
 
     def _arrive(self) -> None:
         self._count += 1
-        halls = self._chance.sample(HALLS, self._chance.choice((1, 2, 2)))
+        largest, *others = HALLS
+        halls = self._chance.sample(others, self._chance.choice((1, 2)))
+        if self._chance.random() < 0.5:
+            halls[0] = largest
         rooms = [*halls, CORNERS[self._chance.randrange(len(CORNERS))]]
         chance = random.Random(self._chance.random())
         user = f"user{self._chance.randrange(-(-self._most // DEVICES))}"
