@@ -14,7 +14,7 @@ from tests.soak.schedule import schedule
 from tests.soak.soak import WRONG, Soak
 
 # The largest room has more members than are sent to inline and kept, the others have fewer.
-SETTINGS = {"CHAT_INLINE_RECIPIENTS": "16", "CHAT_MAX_CONCURRENCY": "8"}
+SETTINGS = {"CHAT_INLINE_RECIPIENTS": "22", "CHAT_MAX_CONCURRENCY": "8"}
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ class Functions:
         self._lock = threading.Lock()
         self._idle: list[ModuleType] = []
         self._orders: list[Order] = []
+        self._closed = False
 
     def crash(
         self, handler: str, *, after: int, when: Callable[[dict[str, Any]], bool] = lambda event: True
@@ -99,10 +100,14 @@ class Functions:
             Its response. The future raises ``Failed`` where it raises or dies.
         """
         with self._lock:
+            if self._closed:
+                failed: Future[Any] = Future()
+                failed.set_exception(Failed(handler))
+                return failed
             self.invocations[handler] += 1
             self.running += 1
             after = self._ordered(handler, event)
-        invocation = self._threads.submit(self._run, handler, event, after)
+            invocation = self._threads.submit(self._run, handler, event, after)
         invocation.add_done_callback(self._done)
         return invocation
 
@@ -114,7 +119,9 @@ class Functions:
             environment.websocket_api.stop()
 
     def close(self) -> None:
-        """Wait for what runs, and end."""
+        """Wait for what runs, and end: what waits for an environment, and what comes later, fails."""
+        with self._lock:
+            self._closed = True
         self._threads.shutdown(cancel_futures=True)
         self.forget()
 

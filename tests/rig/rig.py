@@ -82,7 +82,6 @@ class Rig:
             starting.enter_context(self._thread)
             self._thread.run(self.callbacks.start())
             starting.callback(lambda: self._thread.run(self.callbacks.stop()))
-            starting.callback(self.functions.close)
             self._thread.run(self.gateway.start())
             starting.callback(self._stop)
             self._ending = starting.pop_all()
@@ -145,6 +144,7 @@ class Rig:
         self._thread.call(self.gateway.may_open.set)
         self.callbacks.release()
         self.queues.hold()
+        self.functions.close()
         self._thread.run(self.gateway.stop())
 
     def _build(self, api: ManyWebsocketAPI) -> Chat:

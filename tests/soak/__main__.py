@@ -43,7 +43,8 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         Emulator(free_port(), Path(folder)) as emulator,
     ):
-        config = DYNAMODB.merge(Config(max_pool_connections=100))
+        # An emulator that is busy is no fault.
+        config = DYNAMODB.merge(Config(max_pool_connections=100, read_timeout=30))
         tables = Tables(boto3.client("dynamodb", endpoint_url=emulator.url, config=config))
         log = Log()
         figures = Soak(tables, log.logger, options.seed, progress=_show).run(options.minutes)

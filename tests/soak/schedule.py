@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # How often each action begins, on average, in one tick.
 PEOPLE = {
-    "say": 1.6,
+    "say": 1.0,
     "join": 0.1,
     "leave": 0.08,
     "arrive": 0.1,

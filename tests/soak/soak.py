@@ -38,7 +38,7 @@ HEALING = 600
 WRONG = ("lost", "unsent", "repeated", "disordered", "pruned_alive")
 ENVIRONMENTS = 16
 # The largest hall has more members than are sent to inline and kept, the others have fewer.
-SETTINGS = {"CHAT_INLINE_RECIPIENTS": "110", "CHAT_MAX_CONCURRENCY": "8"}
+SETTINGS = {"CHAT_INLINE_RECIPIENTS": "165", "CHAT_MAX_CONCURRENCY": "8"}
 
 
 class Soak:
@@ -63,7 +63,7 @@ class Soak:
         visitors: int = 300,
         settings: Mapping[str, str] = SETTINGS,
         healing: int = HEALING,
-        answer_seconds: float = 25.0,
+        answer_seconds: float = 60.0,
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._tables = tables
@@ -175,9 +175,9 @@ class Soak:
     def _arrive(self) -> None:
         self._count += 1
         largest, *others = HALLS
-        halls = self._chance.sample(others, self._chance.choice((1, 2)))
-        if self._chance.random() < 0.5:
-            halls[0] = largest
+        halls = self._chance.sample(others, 2)
+        if self._chance.random() < 0.6:
+            halls.append(largest)
         rooms = [*halls, CORNERS[self._chance.randrange(len(CORNERS))]]
         chance = random.Random(self._chance.random())
         user = f"user{self._chance.randrange(-(-self._most // DEVICES))}"

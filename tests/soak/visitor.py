@@ -15,8 +15,9 @@ from tests.soak.timing import Time
 # By the rig's clock. Nobody idles, and after each ping a client asks for the history of its rooms, which
 # costs an emulator more with each message.
 PING_SECONDS = 1500.0
-# How often what was not acknowledged is said again.
+# How often what was not acknowledged is said again, and after how long by the clock outside, in s.
 TRIES = 4
+SAY_SECONDS = 8.0
 
 _TEXTS = count()
 
@@ -74,8 +75,9 @@ class Visitor:
         text = f"{self.number} says {next(_TEXTS)}"
         said_at = time.monotonic()
         for _ in range(TRIES):
-            with suppress(ClientError):
-                ack = await self._client.say(text, room, ref=text.replace(" ", "-"))
+            with suppress(ClientError, TimeoutError):
+                async with asyncio.timeout(SAY_SECONDS):
+                    ack = await self._client.say(text, room, ref=text.replace(" ", "-"))
                 self._ledger.acknowledged(text, ack, said_at)
                 return
 

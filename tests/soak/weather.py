@@ -26,7 +26,7 @@ HEAT = 8
 POINTS = 40
 # The part of what fails that may be about a large room: what delays a message there, or uses its number
 # up, makes everybody there ask for the history.
-IN_LARGE_ROOMS = 0.05
+IN_LARGE_ROOMS = 0.03
 LARGE = '"hall'
 # How long something lasts that lasts, in ticks.
 LONGEST_HANG = 30
