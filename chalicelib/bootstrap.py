@@ -11,12 +11,16 @@ from botocore.config import Config
 
 from .actions.call import Action, Services
 from .actions.table import ACTIONS
+from .auth.door import Door
 from .broadcaster import Broadcaster
 from .chat import Chat
 from .chunks import ChunkQueue
-from .config import Settings
+from .config import ConfigError, Settings
 from .gateway.websocket_api import ManyWebsocketAPI
 from .logs import make_logger
+from .operations import Operations
+from .storage.bans import Bans
+from .storage.bucket import Bucket
 from .storage.connections import Connections
 from .storage.heads import Heads
 from .storage.member_cache import MemberCache
@@ -65,15 +69,26 @@ def build_chat(
     websocket_api.max_concurrency = settings.max_concurrency
     websocket_api.max_posts_per_second = settings.max_posts_per_second
     dynamodb = dynamodb or boto3.client("dynamodb", config=DYNAMODB)
+    bucket = Bucket(settings.rate_per_second, settings.rate_burst) if settings.rate_per_second else None
     heads = Heads(dynamodb, settings.messages_table, settings.history_days, clock)
-    connections = Connections(dynamodb, settings.table, settings.rooms_table, heads, clock)
+    connections = Connections(
+        dynamodb,
+        settings.table,
+        settings.rooms_table,
+        heads,
+        clock,
+        settings.max_connections_per_name,
+        bucket,
+    )
     rooms = Rooms(dynamodb, settings.rooms_table, clock)
     make_sqs = cache(lambda: sqs or boto3.client("sqs", config=SQS))
     services = Services(
         settings=settings,
         actions=actions,
+        door=Door.of(settings, clock),
         connections=connections,
         rooms=rooms,
+        bans=Bans(dynamodb, settings.rooms_table, clock),
         messages=Messages(dynamodb, settings.messages_table, settings.history_days, clock),
         broadcaster=Broadcaster(
             websocket_api,
@@ -87,3 +102,16 @@ def build_chat(
         ),
     )
     return Chat(services, logger or make_logger(), clock)
+
+
+def build_operations(chat: Chat, websocket_api: ManyWebsocketAPI) -> Operations:
+    """Make the functions of the operator, which no event of a socket tells where the API is.
+
+    Raises:
+        ConfigError: ``CHAT_API`` does not say it either.
+    """
+    api = chat.services.settings.api
+    if not api:
+        raise ConfigError("CHAT_API is missing: <API id>/<stage>, as in the URL of the WebSocket")
+    websocket_api.configure_from_api_id(*api.split("/"))
+    return Operations(chat.services, chat.logger, chat.clock)

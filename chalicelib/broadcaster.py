@@ -12,7 +12,8 @@ from .chunks import Chunk, ChunkQueue
 from .errors import QueueUnavailable, StorageUnavailable
 from .gateway.sending import SendResult
 from .gateway.websocket_api import ManyWebsocketAPI
-from .storage.connections import Connection, Connections
+from .storage.connection import Connection
+from .storage.connections import Connections
 from .storage.member_cache import MemberCache
 from .storage.presence import Crossing
 from .storage.rooms import Member

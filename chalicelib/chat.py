@@ -8,30 +8,42 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from .actions.call import Call, Services
+from .auth.identity import Identity
 from .chunks import Chunk
-from .dispatcher import dispatch, refuse
-from .errors import BadRequest, ChatError, ServerError, TooLarge
+from .dispatcher import Outcome, dispatch, refuse
+from .errors import (
+    BadRequest,
+    BadToken,
+    ChatError,
+    Forbidden,
+    RateLimited,
+    ServerError,
+    TokenExpired,
+    TooLarge,
+)
+from .handshake import SUBPROTOCOL, Handshake
 from .logs import Record, logged
-from .storage.connections import Connection
+from .storage.connection import Connection
 from .storage.presence import Crossing
 from .wire.events import Form, Goodbye
-from .wire.fields import Field, Name, Room
-from .wire.requests import LOBBY
 
 # Kept back of the time that is left: to reply, and to write the log line.
 RESERVE_SECONDS = 1.0
-SUBPROTOCOL = "chat.v1"
 UNREGISTERED = Goodbye(
     code="not_registered", reason="This connection is not registered any more, connect again", retry_after=0
 )
+OUTDATED = Goodbye(
+    code="token_expired", reason="Your token has expired, connect again with a new one", retry_after=0
+)
+# What refuses a handshake, the first that fits.
+STATUSES = ((BadToken, 401), (TokenExpired, 401), (Forbidden, 403), (BadRequest, 400), (ChatError, 503))
 
 Response = dict[str, Any]
-F = TypeVar("F", bound=Field)
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,10 @@ class Chat:
     clock: Callable[[], float] = time.time
 
     def connect(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
-        """Register a connection: 200, or 400 for a bad name or room, or 503 without storage.
+        """Register a connection: 200, or the status that refuses it.
+
+        401 without a good token, where one is needed; 403 for a place, room or name that it may not have;
+        400 for a bad name or room; 503 without storage or keys. Nothing is written for who is refused.
 
         The socket opens after this has returned, so nothing can be sent to it here; the others in its
         rooms are told.
@@ -57,12 +72,14 @@ class Chat:
         deadline = _deadline(remaining_seconds)
         with self._logged("connect", event) as record:
             try:
-                protocols = _protocols(event)
-                connection = self._arriving(event, Form.JSON if SUBPROTOCOL in protocols else Form.TEXT)
+                handshake = Handshake.of(event)
+                identity = self.services.door.admit(handshake)
+                connection = self._arriving(event, handshake, identity)
                 crossings = self.services.connections.add(connection)
             except ChatError as error:
                 record.fail(error)
-                return {"statusCode": 400 if isinstance(error, BadRequest) else 503, "body": str(error)}
+                status = next(status for kind, status in STATUSES if isinstance(error, kind))
+                return {"statusCode": status, "body": str(error)}
             self._announce(crossings, deadline, record, but=connection.id)
             # A browser closes a socket whose subprotocol is not confirmed.
             confirmed = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if connection.form is Form.JSON else {}
@@ -77,12 +94,7 @@ class Chat:
             # Stands for a connection that is not registered: it is in no room.
             stranger = self._connection(event, frozenset(), Form.TEXT)
             call = Call(stranger, self.services, int(self.clock() * 1000), deadline, record.delivery)
-            try:
-                call.caller = self.services.connections.get(stranger.id) or stranger
-            except ChatError as error:
-                outcome = refuse(body, error, request_id)
-            else:
-                outcome = dispatch(body, call, request_id)
+            outcome = self._serve(body, call, request_id)
             record.action, record.outcome, record.error = outcome.action, outcome.code, outcome.error
             registered = call.caller is not stranger
             if not registered and getattr(outcome.reply, "ref", None) is not None:
@@ -93,9 +105,12 @@ class Chat:
             except TooLarge as error:
                 record.fail(error)
                 call.tell_caller(refuse(body, error, request_id).reply)
-            if not registered and not isinstance(outcome.error, ServerError):
-                # Nothing reaches it any more; connecting again puts that right.
-                self.services.broadcaster.dismiss(call.caller, UNREGISTERED, deadline, record.delivery)
+            if isinstance(outcome.error, ServerError):
+                return {"statusCode": 200}
+            # Nothing reaches it any more; connecting again puts that right.
+            goodbye = OUTDATED if self._is_outdated(call.caller) else None if registered else UNREGISTERED
+            if goodbye:
+                self.services.broadcaster.dismiss(call.caller, goodbye, deadline, record.delivery)
             return {"statusCode": 200}
 
     def disconnect(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
@@ -109,6 +124,22 @@ class Chat:
             else:
                 self._announce(crossings or [], deadline, record)
             return {"statusCode": 200}
+
+    def _serve(self, body: str, call: Call, request_id: str) -> Outcome:
+        """Serve a frame of whoever it is from, if it may be served."""
+        try:
+            arrival = self.services.connections.serve(call.caller.id)
+        except ChatError as error:
+            return refuse(body, error, request_id)
+        call.caller = arrival.connection or call.caller
+        if self._is_outdated(call.caller):
+            return refuse(body, TokenExpired(), request_id)
+        if arrival.wait_seconds:
+            return refuse(body, RateLimited(arrival.wait_seconds), request_id)
+        return dispatch(body, call, request_id)
+
+    def _is_outdated(self, connection: Connection) -> bool:
+        return connection.token_expires_at is not None and connection.token_expires_at <= self.clock()
 
     def deliver(self, event: Mapping[str, Any], remaining_seconds: float) -> None:
         """Send what another Lambda has left: the chunks of recipients in an event of SQS.
@@ -141,17 +172,31 @@ class Chat:
             request_id=context.get("requestId", ""),
         )
 
-    def _arriving(self, event: Mapping[str, Any], form: Form) -> Connection:
-        """Read a connection from ``$connect``: ``?name=alice&room=a&room=b``, both optional."""
-        query = event.get("multiValueQueryStringParameters") or {}
-        names = [_parameter("name", Name, value) for value in query.get("name", [])]
-        rooms = frozenset(_parameter("room", Room, value) for value in query.get("room", [LOBBY]))
-        if len(names) > 1:
-            raise BadRequest("name", "must be given once")
+    def _arriving(
+        self, event: Mapping[str, Any], handshake: Handshake, identity: Identity | None
+    ) -> Connection:
+        """Make the connection of a handshake: ``?name=alice&room=a&room=b``, both optional.
+
+        Raises:
+            BadRequest: A parameter breaks its rule.
+            Forbidden: It may not have that name, or be in those rooms.
+            StorageUnavailable: It is not known whether it may.
+        """
+        name, rooms = handshake.name, handshake.rooms
         if len(rooms) > self.services.settings.max_rooms:
             raise BadRequest("room", f"must be given {self.services.settings.max_rooms} times at most")
-        nameless = self._connection(event, rooms, form)
-        return nameless.named(names[0]) if names else nameless
+        connection = self._connection(event, rooms, handshake.form)
+        if identity is not None:
+            if name not in (None, identity.name):
+                raise Forbidden("your name is that of your token")
+            connection = connection.identified(identity)
+        elif name is not None:
+            connection = connection.named(name)
+        if not all(connection.may_enter(room) for room in rooms):
+            raise Forbidden("the token does not allow these rooms")
+        if connection.name is not None and self.services.bans.rooms(connection.name) & rooms:
+            raise Forbidden("you are banned from one of these rooms")
+        return connection
 
     def _connection(self, event: Mapping[str, Any], rooms: frozenset[str], form: Form) -> Connection:
         """A nameless connection that begins now."""
@@ -168,17 +213,3 @@ class Chat:
 
 def _deadline(remaining_seconds: float) -> float:
     return time.monotonic() + remaining_seconds - RESERVE_SECONDS
-
-
-def _protocols(event: Mapping[str, Any]) -> list[str]:
-    """The subprotocols that the client offers; the case of a header's name is the client's choice."""
-    headers = event.get("headers") or {}
-    offers = [value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"]
-    return [protocol.strip() for offer in offers for protocol in offer.split(",")]
-
-
-def _parameter(name: str, kind: type[F], value: str) -> F:
-    try:
-        return kind.parse(value)
-    except ValueError as error:
-        raise BadRequest(name, str(error)) from error

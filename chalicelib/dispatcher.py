@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .actions.call import Action, Call
-from .errors import BadJson, BadRequest, ChatError, Internal, UnknownAction
-from .wire.events import Error, Event
+from .errors import BadJson, BadRequest, ChatError, Internal, RateLimited, TooLarge, UnknownAction
+from .wire.events import LARGEST, Error, Event
 from .wire.fields import Ref
 from .wire.requests import parse_frame, parse_request, shown
 
@@ -45,7 +45,7 @@ def dispatch(body: str, call: Call, request_id: str) -> Outcome:
     frame: dict[str, Any] = {}
     name = None
     try:
-        frame = parse_frame(body)
+        frame = _parse(body)
         name, action = _find(frame, call)
         fields = {field: value for field, value in frame.items() if field != "action"}
         return Outcome(action.run(parse_request(name, fields, action.request), call), name)
@@ -56,8 +56,8 @@ def dispatch(body: str, call: Call, request_id: str) -> Outcome:
 def refuse(body: str, error: ChatError, request_id: str) -> Outcome:
     """Answer a frame that cannot be served, whatever it asks; the rest as for ``dispatch``."""
     try:
-        frame = parse_frame(body)
-    except BadJson:
+        frame = _parse(body)
+    except (BadJson, TooLarge):
         frame = {}
     return Outcome(explain(error, request_id, frame), error=error)
 
@@ -69,8 +69,16 @@ def explain(error: Exception, request_id: str, frame: Mapping[str, Any]) -> Erro
         code=told.code,
         message=str(told),
         action=_short(frame.get("action")),
+        retry_after=told.retry_after if isinstance(told, RateLimited) else None,
         ref=_short(frame.get("ref")),
     )
+
+
+def _parse(body: str) -> dict[str, Any]:
+    size = len(body.encode(errors="surrogatepass"))
+    if size > LARGEST:
+        raise TooLarge(size, LARGEST)
+    return parse_frame(body)
 
 
 def _find(frame: dict[str, Any], call: Call) -> tuple[str, Action]:

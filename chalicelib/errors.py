@@ -8,11 +8,15 @@ ChatError
 │   ├── NotInRoom         not_in_room
 │   ├── NotFound          not_found
 │   ├── Forbidden         forbidden
+│   │   └── BadToken
+│   ├── TokenExpired      token_expired
+│   ├── RateLimited       rate_limited     .retry_after
 │   └── TooLarge          too_large
 └── ServerError           the client can only try again
     ├── Unavailable       unavailable
     │   ├── StorageUnavailable
     │   ├── GatewayUnavailable
+    │   ├── KeysUnavailable
     │   └── QueueUnavailable
     ├── BadChunk          internal         no client sees it
     └── Internal          internal
@@ -81,6 +85,32 @@ class Forbidden(RequestError):
     code = "forbidden"
 
 
+class BadToken(Forbidden):
+    """There is no token, or it is none of this chat's. The message tells nothing that helps to make one."""
+
+    def __init__(self, why: str = "the token is not valid") -> None:
+        super().__init__(why)
+
+
+class TokenExpired(RequestError):
+    """The token has expired: connect again with a new one."""
+
+    code = "token_expired"
+
+    def __init__(self) -> None:
+        super().__init__("the token has expired")
+
+
+class RateLimited(RequestError):
+    """The connection, or all those of its name together, send faster than they may."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"too fast, try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
 class TooLarge(RequestError):
     """What was asked for would not fit into one message of API Gateway's."""
 
@@ -112,6 +142,13 @@ class GatewayUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the chat cannot send messages")
+
+
+class KeysUnavailable(Unavailable):
+    """The keys that tokens are verified by cannot be read. The cause is chained, for the log."""
+
+    def __init__(self) -> None:
+        super().__init__("the chat cannot verify tokens, try again")
 
 
 class QueueUnavailable(Unavailable):

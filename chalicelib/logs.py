@@ -79,11 +79,13 @@ def _write(logger: Logger, route: str, about: dict[str, str], record: Record, st
     ours = record.error is not None and not isinstance(record.error, RequestError)
     missed = record.delivery.forbidden or record.delivery.given_up
     log = logger.error if ours or missed else logger.info
-    log(route, **fields, **(_details(record.error) if ours and record.error else {}))
+    log(route, **fields, **(_details(record.error, ours) if record.error else {}))
 
 
-def _details(error: Exception) -> dict[str, Any]:
+def _details(error: Exception, ours: bool) -> dict[str, Any]:
     """Describe an error without its values: a message of Python's may quote what a user said."""
+    if not ours:
+        return {"error": type(error).__name__}
     cause = error.__cause__ or error
     details = {"error": type(cause).__name__, "stack": traceback.format_tb(cause.__traceback__)}
     if isinstance(cause, ClientError | BotoCoreError):

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from chalicelib.wire.events import (
     Ack,
+    Authenticated,
     Error,
     Goodbye,
     Joined,
@@ -40,6 +41,9 @@ from .room_log import Missed, RoomLog
 PING_SECONDS = 300.0
 # API Gateway's own limit is 29 s.
 ANSWER_SECONDS = 30.0
+# What is published at the same time comes in any order: a gap is left open for so long, at most, before
+# a client asks what was in it. All of a room's clients see the same gaps.
+GAP_SECONDS = 0.5
 
 ChatEvent: TypeAlias = Message | Missed | Private | Presence | Typing | Goodbye | Error
 
@@ -67,7 +71,8 @@ class ChatClient:
         name: The user; None for a nameless client.
         rooms: Rooms to be in from the start.
         history: How many old messages of each room to begin with, 100 at most.
-        headers: Sent with each handshake, such as ``Authorization``.
+        headers: Sent with each handshake.
+        token: For a chat that wants one; the name is the token's then.
         ping_seconds: Time between pings; below API Gateway's ten idle minutes.
         answer_seconds: Time within which a request must be answered. A ping that is not means that the
             connection is dead.
@@ -80,6 +85,7 @@ class ChatClient:
 
     Attributes:
         name: The user, as the last ``set_name`` left it.
+        token: The token of the next connection.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class ChatClient:
         rooms: Iterable[str] = (LOBBY,),
         history: int = 0,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
         ping_seconds: float = PING_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
         random: Callable[[], float] = random.random,
@@ -99,10 +106,12 @@ class ChatClient:
         if not 0 <= history <= LONGEST_HISTORY:
             raise ValueError(f"history must be from 0 to {LONGEST_HISTORY}, not {history}")
         self.name = name
+        self.token = token
         self._old_messages = history
         self._ping_seconds = ping_seconds
         self._sleep = sleep
-        self._connector = Connector(url, headers or {}, random, clock, sleep)
+        self._random = random
+        self._connector = Connector(url, headers or {}, lambda: self.token, random, clock, sleep)
         self._outbox = Outbox(answer_seconds)
         self._events: asyncio.Queue[ChatEvent | None] = asyncio.Queue()
         self._logs = {room: RoomLog(room, history) for room in rooms}
@@ -232,6 +241,12 @@ class ChatClient:
         self.name = named.name
         return named
 
+    async def authenticate(self, token: str) -> Authenticated:
+        """Go on with a newer token of the same name, on this connection and all later ones."""
+        authenticated: Authenticated = await self._request("authenticate", {"token": token})
+        self.token = token
+        return authenticated
+
     async def typing(self, room: str = LOBBY, typing: bool = True) -> Ack:
         """Show the others in a room that this client is about to say something, or not any more."""
         ack: Ack = await self._request("typingIndicator", {"room": room, "typing": typing})
@@ -268,7 +283,8 @@ class ChatClient:
             pass
         finally:
             self._tasks = None
-            self._outbox.lost(resend=self.name is not None)
+            # Without a name, references end with the connection.
+            self._outbox.lost(resend=self.name is not None or self.token is not None)
         return goodbye
 
     async def _listen(self, socket: ClientConnection) -> Goodbye | None:
@@ -324,7 +340,12 @@ class ChatClient:
             self._asking[log] = self._tasks.create_task(self._or_reconnect(self._ask, log))
 
     async def _ask(self, log: RoomLog) -> None:
-        while (question := log.question()) is not None:
+        while log.question() is not None:
+            if log.may_close:
+                await self._sleep(self._random() * GAP_SECONDS)
+            question = log.question()
+            if question is None:
+                break
             answer = await self.history(
                 log.room, after=question.after, epoch=question.epoch, limit=question.limit
             )

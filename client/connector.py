@@ -9,6 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
+from chalicelib.handshake import BEARER
 from chalicelib.wire.events import Goodbye
 
 from .backoff import LONGEST_SECONDS, Backoff
@@ -31,6 +32,7 @@ class Connector:
     Args:
         url: The chat's URL.
         headers: Sent with each handshake.
+        token: The token for the next handshake, if there is one.
         random: From 0 to 1, for the jitter.
         clock: Monotonic, in s.
         sleep: Waits that many s.
@@ -40,12 +42,14 @@ class Connector:
         self,
         url: str,
         headers: Mapping[str, str],
+        token: Callable[[], str | None],
         random: Callable[[], float],
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._url = url
         self._headers = headers
+        self._token = token
         self._backoff = Backoff(random)
         self._clock = clock
         self._sleep = sleep
@@ -99,10 +103,11 @@ class Connector:
         url = self._url
         if query:
             url += f"{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
+        token = self._token()
         return connect(
             url,
             # Not every emulator confirms it, as API Gateway does.
-            subprotocols=[SUBPROTOCOL],
+            subprotocols=[SUBPROTOCOL, *([Subprotocol(f"{BEARER}{token}")] if token else [])],
             additional_headers=self._headers,
             # The chat's own ping is answered by the chat, and not by what stands before it.
             ping_interval=None,

@@ -8,6 +8,7 @@ import msgspec
 
 from chalicelib.wire.events import (
     Ack,
+    Authenticated,
     Error,
     Goodbye,
     HelpText,
@@ -25,7 +26,17 @@ from chalicelib.wire.events import (
 )
 
 Reply: TypeAlias = (
-    Ack | Error | HelpText | Joined | Left | Named | Pong | RoomList | StoredMessages | WhoIsThere
+    Ack
+    | Authenticated
+    | Error
+    | HelpText
+    | Joined
+    | Left
+    | Named
+    | Pong
+    | RoomList
+    | StoredMessages
+    | WhoIsThere
 )
 Told: TypeAlias = Message | Private | Presence | Typing | Goodbye
 

@@ -99,6 +99,11 @@ class RoomLog:
             return Question(None, None, max(self._history, 1), 0)
         return Question(self._position, self._epoch, LONGEST_HISTORY, max(self._held, default=0))
 
+    @property
+    def may_close(self) -> bool:
+        """Whether nothing is missing but a gap, which what is on its way may close."""
+        return self.begun and not self._behind
+
     def live(self, message: Message) -> list[Message | Missed]:
         """Take a message that has come live; give what is next in order."""
         if not self.begun:

@@ -13,13 +13,15 @@ import msgspec
 from chalicelib import errors
 from chalicelib.actions.call import Action
 from chalicelib.actions.table import ACTIONS
-from chalicelib.chat import SUBPROTOCOL
 from chalicelib.config import Settings
+from chalicelib.handshake import BEARER, SUBPROTOCOL
 from chalicelib.wire import events
 from chalicelib.wire.events import Event
-from chalicelib.wire.fields import Field, Name, Room
+from chalicelib.wire.fields import Field, Name, Room, Token
 from chalicelib.wire.requests import LOBBY, Request
 
+# Another subprotocol that is offered.
+PROTOCOL = "[^, ]+"
 REF = "#/components/schemas/{name}"
 
 
@@ -154,6 +156,11 @@ def query() -> dict[str, Any]:
                 "description": "A room to be in from the start. Can be given more than once: "
                 f"{most_rooms} times, if the chat does not set `CHAT_MAX_ROOMS`. It {Room.rule}.",
             },
+            "token": {
+                **Token.schema,
+                "description": "Your token, where the chat wants one and you can set neither the header "
+                f"`Authorization` nor a subprotocol. It {Token.rule}.",
+            },
         },
     }
 
@@ -165,9 +172,16 @@ def headers() -> dict[str, Any]:
         "properties": {
             "Sec-WebSocket-Protocol": {
                 "type": "string",
-                "const": SUBPROTOCOL,
-                "description": "The subprotocol whose events are JSON.",
-            }
+                "pattern": rf"^({PROTOCOL}, ?)*{re.escape(SUBPROTOCOL)}(, ?{PROTOCOL})*$",
+                "examples": [SUBPROTOCOL, f"{SUBPROTOCOL}, {BEARER}<token>"],
+                "description": "The subprotocol whose events are JSON. Browsers, which cannot set other "
+                f"headers, offer their token beside it, as `{BEARER}<token>`.",
+            },
+            "Authorization": {
+                "type": "string",
+                "pattern": "^Bearer .+$",
+                "description": "Your token, where the chat wants one.",
+            },
         },
     }
 

@@ -6,9 +6,9 @@ Alice is in the lobby with a nameless connection and talks to Bob, who is in the
 import json
 from typing import Any
 
-from chalicelib.chat import UNREGISTERED
+from chalicelib.chat import OUTDATED, UNREGISTERED
 from chalicelib.dispatcher import explain
-from chalicelib.errors import BadRequest, NotInRoom
+from chalicelib.errors import BadRequest, NotInRoom, RateLimited
 from chalicelib.wire import events
 from chalicelib.wire.fields import Room
 
@@ -48,6 +48,11 @@ FRAMES: list[dict[str, Any]] = [
     {"action": "history", "limit": 2},
     {"action": "history", "room": "lobby", "after": 40, "epoch": _LOBBY},
     {"action": "setName", "name": "alice"},
+    {
+        "action": "authenticate",
+        "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl",
+        "ref": "r7",
+    },
     {"action": "ping", "ref": "r4"},
     {"action": "help"},
 ]
@@ -79,11 +84,14 @@ EVENTS: list[events.Event] = [
         room="lobby", seq=42, epoch=_LOBBY, messages=[_GREETING, _ANSWER], more=True, complete=True
     ),
     events.Named(name="alice"),
+    events.Authenticated(name="alice", expires_at=1767272400, ref="r7"),
     events.Pong(ref="r4"),
     events.HelpText(actions={"onMessage": ["message", "[room]", "[ref]"], "ping": ["[ref]"]}),
     UNREGISTERED,
+    OUTDATED,
     explain(BadRequest("room", Room.rule), "", _BAD_ROOM),
     explain(NotInRoom("dogs"), "", _NOT_IN_DOGS),
+    explain(RateLimited(1), "", _NOT_IN_DOGS),
 ]
 
 

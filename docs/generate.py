@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from chalicelib.chat import SUBPROTOCOL
+from chalicelib.handshake import BEARER, SUBPROTOCOL
 from chalicelib.wire.events import Event, Form, render
 from chalicelib.wire.requests import Request
 
@@ -43,8 +43,9 @@ The WebSocket API, as `make deploy` prints it. Ask for the subprotocol `{SUBPROT
 the chat sends lines of text in place of the events described here.
 """
 HANDSHAKE = """\
-One connection. The handshake is refused with 400 where a parameter breaks its rule, and with 503 while the
-storage cannot be reached.
+One connection. The handshake is refused with 400 where a parameter breaks its rule, with 401 without a good
+token where the chat wants one, with 403 for a page, a name or a room that may not be, and with 503 while
+storage or keys cannot be reached.
 """
 UNASKED = "What others have done, and what the server is about to do."
 
@@ -61,7 +62,12 @@ Open a WebSocket at the URL that `make up` or `make deploy` printed. Its query c
 
 {parameters}
 
-A parameter that breaks its rule refuses the handshake with 400; storage that cannot be reached, with 503.
+Where the chat wants a token, it is in the header `Authorization: Bearer <token>`; or it is offered as a
+subprotocol `{bearer}<token>` beside `{subprotocol}`, which alone is confirmed; or it is in the query.
+
+The handshake is refused with 400 where a parameter breaks its rule; with 401 without a good token; with 403
+for a page, a name or a room that may not be, also where the name has as many connections as it can or looks
+like another's; and with 503 while storage or keys cannot be reached.
 
 A client that asks for the subprotocol `{subprotocol}` gets its events as JSON. One that asks for none, as
 wscat does, gets lines of text, and nothing where an event has no line.
@@ -170,6 +176,7 @@ def page(contract: Contract = CONTRACT) -> str:
             ((f"`{name}`", field["description"]) for name, field in query()["properties"].items()),
         ),
         subprotocol=SUBPROTOCOL,
+        bearer=BEARER,
         common=common,
         common_rule=rule_of(some_request["properties"][common]),
         error=_link(contract.error()),

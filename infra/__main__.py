@@ -30,6 +30,13 @@ def main() -> None:
     ):
         command = commands.add_parser(name, help=what, description=what)
         command.add_argument("--stage", required=True, help="a stage of .chalice/config.json")
+        if name in ("deploy", "package"):
+            command.add_argument(
+                "--authorizer",
+                metavar="HEADER",
+                default="",
+                help="put a Lambda authorizer before $connect; handshakes without this header get 401",
+            )
         if name == "package":
             command.add_argument("--out", type=Path, required=True, help="the folder")
     arguments = parser.parse_args()
@@ -45,11 +52,16 @@ def run(arguments: argparse.Namespace) -> None:
     session = boto3.Session()
     match arguments.command:
         case "deploy":
+            if arguments.authorizer and stage.environment.get("CHAT_AUTH") != "jwt":
+                raise PackageError(
+                    "an authorizer would let all in: set CHAT_AUTH=jwt in .chalice/config.json"
+                )
             with TemporaryDirectory() as out:
                 print(f"Packaging {stage.stack} ...", flush=True)
-                packed = package(PROJECT, stage.name, Path(out))
+                packed = package(PROJECT, stage.name, Path(out), bool(arguments.authorizer))
                 print(f"Deploying {stage.stack} ...", flush=True)
-                outputs = deploy(session, stage, packed)
+                header = {"TokenHeader": arguments.authorizer} if arguments.authorizer else {}
+                outputs = deploy(session, stage, packed, header)
             print(outputs["WebsocketConnectEndpointURL"])
         case "tables":
             deploy_tables(session, stage, RESOURCES)
@@ -58,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
             gone = destroy(session, stage)
             print(f"Deleted {', '.join(gone)}" if gone else f"There is no {stage.stack}")
         case "package":
-            packed = package(PROJECT, stage.name, arguments.out)
+            packed = package(PROJECT, stage.name, arguments.out, bool(arguments.authorizer))
             (arguments.out / TEMPLATE_FILE).write_text(json.dumps(packed.template, indent=2))
 
 

@@ -1,7 +1,9 @@
 """What is done with a stage: deployed, its tables alone deployed, destroyed."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .artifacts import Artifacts
@@ -10,8 +12,10 @@ from .stage import Stage
 from .template import Package
 
 
-def deploy(session: Any, stage: Stage, package: Package) -> dict[str, str]:
-    """Deploy everything in one stack.
+def deploy(
+    session: Any, stage: Stage, package: Package, parameters: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Deploy everything in one stack, with the stage's parameters and some more.
 
     Returns:
         The stack's outputs; Chalice's own, such as ``WebsocketConnectEndpointURL``, among them.
@@ -23,7 +27,8 @@ def deploy(session: Any, stage: Stage, package: Package) -> dict[str, str]:
     for resource in package.template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = code
-    return Stack(session, stage.stack).deploy(json.dumps(package.template), stage.parameters)
+    stack = Stack(session, stage.stack)
+    return stack.deploy(json.dumps(package.template), {**stage.parameters, **parameters})
 
 
 def deploy_tables(session: Any, stage: Stage, resources: Path) -> None:

@@ -13,6 +13,7 @@ Template = dict[str, Any]
 # What `chalice package` calls its two files.
 TEMPLATE_FILE = "sam.json"
 CODE_FILE = "deployment.zip"
+AUTHORIZER = Path(__file__).with_name("authorizer.json")
 
 
 class PackageError(Exception):
@@ -32,13 +33,14 @@ class Package:
     code: Path
 
 
-def package(project: Path, stage: str, out: Path) -> Package:
+def package(project: Path, stage: str, out: Path, authorized: bool = False) -> Package:
     """Package the project for a stage, merged with its resources.json.
 
     Args:
         project: Folder of app.py.
         stage: Name of the stage.
         out: Folder for the files; made where it is not there.
+        authorized: Whether a Lambda authorizer stands before ``$connect``: merges authorizer.json too.
 
     Raises:
         PackageError: The app does not import, has no WebSocket handler, or Chalice cannot package it.
@@ -60,7 +62,18 @@ def package(project: Path, stage: str, out: Path) -> Package:
     if "WebsocketAPI" not in template["Resources"]:
         raise PackageError("app.py has no WebSocket handler")
     tighten(template)
+    if authorized:
+        merge(template, json.loads(AUTHORIZER.read_text()))
     return Package(template, out / CODE_FILE)
+
+
+def merge(template: Template, other: Template) -> None:
+    """Put what another template has into this one; where both have a value, the other's counts."""
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(template.get(key), dict):
+            merge(template[key], value)
+        else:
+            template[key] = value
 
 
 def tighten(template: Template) -> None:
@@ -76,6 +89,10 @@ def tighten(template: Template) -> None:
     worker = resources["Deliver"]["Properties"]["Events"]
     for source in worker.values():
         source["Properties"]["Queue"] = {"Fn::GetAtt": ["FanOut", "Arn"]}
+    # The operator's functions get no event of a socket, which would tell.
+    api = {"Fn::Sub": f"${{WebsocketAPI}}/{stage['StageName']}"}
+    for function in ("Moderate", "Publish"):
+        resources[function]["Properties"]["Environment"]["Variables"]["CHAT_API"] = api
     roles = [each for each in resources.values() if each["Type"] == "AWS::IAM::Role"]
     for role in roles:
         for policy in role["Properties"]["Policies"]:

@@ -1,5 +1,8 @@
 """The stage ``local``, deployed to the emulator by the code that deploys to AWS."""
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -9,6 +12,7 @@ from infra.stage import Stage
 from infra.template import package
 
 from .account import REGION
+from .issuer import READY_NAME, READY_SECONDS, Issuer
 from .sources import Sources
 from .workspace import Workspace
 
@@ -22,19 +26,23 @@ class LocalDeployment:
         sources: The project's files.
         workspace: Where they are packaged, and the endpoints written.
         emulator_url: Where the emulator is; the environment has its credentials.
+        issuer: Who signs the tokens; None where the project's own settings count.
     """
 
-    def __init__(self, sources: Sources, workspace: Workspace, emulator_url: str) -> None:
+    def __init__(
+        self, sources: Sources, workspace: Workspace, emulator_url: str, issuer: Issuer | None = None
+    ) -> None:
         self._sources = sources
         self._workspace = workspace
         self._url = emulator_url
+        self._issuer = issuer
         self._session = boto3.Session()
 
-    def deploy(self) -> str:
+    def deploy(self) -> dict[str, Any]:
         """Deploy once; what was there before runs on until it is done, or when it fails.
 
         Returns:
-            The WebSocket's URL.
+            The endpoints: ``websocketUrl`` and so on, and ``token`` where one is needed.
 
         Raises:
             PackageError: The app does not import.
@@ -43,13 +51,17 @@ class LocalDeployment:
         """
         build = self._workspace.build
         self._sources.copy_to(build)
+        if self._issuer:
+            configure(build / ".chalice" / "config.json", self._issuer.environment)
         packed = package(build, STAGE, build / "package")
         stage = Stage.load(build, STAGE)
         outputs = deploy(self._session, stage, packed)
         self._turn_on_expiry(stage)
         endpoints = self._endpoints(stage, outputs["WebsocketAPIId"])
+        if self._issuer:
+            endpoints["token"] = self._issuer.token(READY_NAME, READY_SECONDS)
         self._workspace.publish(endpoints)
-        return str(endpoints["websocketUrl"])
+        return endpoints
 
     def _turn_on_expiry(self, stage: Stage) -> None:
         # MiniStack's CloudFormation leaves TimeToLiveSpecification out.
@@ -76,3 +88,10 @@ class LocalDeployment:
                 "messages": stage.tables["CHAT_MESSAGES_TABLE"],
             },
         }
+
+
+def configure(config: Path, variables: Mapping[str, str]) -> None:
+    """Set variables of the stage in a copy of config.json."""
+    content = json.loads(config.read_text())
+    content["stages"][STAGE]["environment_variables"].update(variables)
+    config.write_text(json.dumps(content))

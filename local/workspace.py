@@ -7,6 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+# What is where, for whoever talks to it.
+ENDPOINTS = Path(".local/endpoints.json")
+
 
 class AlreadyRunning(Exception):
     """Another local AWS uses this folder."""
@@ -21,8 +24,8 @@ class Workspace:
     """
 
     def __init__(self, project: Path) -> None:
-        self._folder = project / ".local"
-        self._endpoints = self._folder / "endpoints.json"
+        self._endpoints = project / ENDPOINTS
+        self._folder = self._endpoints.parent
         self.build = self._folder / "build"
         self.emulator = self._folder / "emulator"
 
@@ -56,3 +59,8 @@ class Workspace:
         draft = self._folder / "endpoints.json.new"
         draft.write_text(json.dumps(endpoints, indent=2) + "\n")
         draft.replace(self._endpoints)
+
+    def published(self) -> dict[str, Any]:
+        """Read ``endpoints.json``."""
+        endpoints: dict[str, Any] = json.loads(self._endpoints.read_text())
+        return endpoints

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..auth.door import Door
 from ..broadcaster import Broadcaster, Delivery
 from ..config import Settings
-from ..errors import GatewayUnavailable, NotInRoom
-from ..storage.connections import Connection, Connections
+from ..errors import Forbidden, GatewayUnavailable, NotInRoom
+from ..storage.bans import Bans
+from ..storage.connection import Connection
+from ..storage.connections import Connections
 from ..storage.messages import Messages
 from ..storage.presence import Crossing
 from ..storage.rooms import Rooms
@@ -35,8 +38,10 @@ class Services:
 
     settings: Settings
     actions: Mapping[str, Action]
+    door: Door
     connections: Connections
     rooms: Rooms
+    bans: Bans
     messages: Messages
     broadcaster: Broadcaster
 
@@ -60,13 +65,34 @@ class Call:
     delivery: Delivery = field(default_factory=Delivery)
 
     def must_be_in(self, room: str) -> None:
-        """Refuse a caller who is not in the room.
+        """Refuse a caller who is not in the room, or may not be there any more.
 
         Raises:
-            NotInRoom: The caller is not.
+            NotInRoom: The caller is not in it.
+            Forbidden: The caller's token does not allow it.
         """
         if room not in self.caller.rooms:
             raise NotInRoom(room)
+        self.must_be_allowed(room)
+
+    def must_be_allowed(self, room: str) -> None:
+        """Refuse a caller whose token does not allow the room.
+
+        Raises:
+            Forbidden: It does not.
+        """
+        if not self.caller.may_enter(room):
+            raise Forbidden(f"you may not enter {room}")
+
+    def must_not_be_banned(self, name: str, rooms: Iterable[str]) -> None:
+        """Refuse a name that is banned from one of the rooms.
+
+        Raises:
+            Forbidden: It is.
+            StorageUnavailable: The bans could not be read.
+        """
+        for room in sorted(self.services.bans.rooms(name).intersection(rooms)):
+            raise Forbidden(f"{name} is banned from {room}")
 
     def tell_caller(self, event: Event) -> None:
         """Send an event to the caller, beside the reply."""

@@ -1,7 +1,7 @@
 """Saying something, to a room or to a user, and showing that one is about to."""
 
 from ..errors import NotFound
-from ..storage.connections import personal_room
+from ..storage.connection import personal_room
 from ..storage.messages import Draft, Receipt
 from ..wire.events import Ack, Message, Private, Typing
 from ..wire.requests import OnMessage, PrivateMessage, TypingIndicator

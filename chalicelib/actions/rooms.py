@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 
-from ..errors import Forbidden
+from ..errors import Forbidden, NotInRoom
 from ..storage.rooms import Member
 from ..wire.events import Joined, Left, RoomList, WhoIsThere
 from ..wire.requests import JoinRoom, LeaveRoom, ListRooms, Who
@@ -17,6 +17,9 @@ MOST_ROOMS = 1000
 
 def join_room(request: JoinRoom, call: Call) -> Joined:
     """Make the caller a member of a room, and tell the others there."""
+    call.must_be_allowed(request.room)
+    if call.caller.name is not None:
+        call.must_not_be_banned(call.caller.name, [request.room])
     # The position first: whatever gets a greater number is sent to the caller, or is in the history.
     position = call.services.messages.position(request.room)
     most = call.services.settings.max_rooms
@@ -36,7 +39,8 @@ def join_room(request: JoinRoom, call: Call) -> Joined:
 
 def leave_room(request: LeaveRoom, call: Call) -> Left:
     """End the caller's membership of a room, and tell the others there."""
-    call.must_be_in(request.room)
+    if request.room not in call.caller.rooms:
+        raise NotInRoom(request.room)
     call.announce(call.services.connections.leave(call.caller, request.room))
     return Left(room=request.room, ref=request.ref)
 
@@ -55,8 +59,9 @@ def who(request: Who, call: Call) -> WhoIsThere:
 
 
 def list_rooms(request: ListRooms, call: Call) -> RoomList:
-    """List the rooms that have members, the largest first."""
+    """List the rooms that have members and that the caller may enter, the largest first."""
     sizes = call.services.rooms.sizes()
+    sizes = Counter({room: size for room, size in sizes.items() if call.caller.may_enter(room)})
     return RoomList(rooms=dict(sizes.most_common(MOST_ROOMS)), ref=request.ref)
 
 

@@ -18,6 +18,7 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         "listRooms": Action(requests.ListRooms, rooms.list_rooms),
         "history": Action(requests.History, history.history),
         "setName": Action(requests.SetName, session.set_name),
+        "authenticate": Action(requests.Authenticate, session.authenticate),
         "ping": Action(requests.Ping, session.ping),
         "help": Action(requests.Help, session.show_help),
     }

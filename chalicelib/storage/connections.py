@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from ..auth.identity import Identity
 from ..errors import StorageUnavailable
-from ..wire.events import Form
-from .faults import TRIES, pause, transact, translated, write
+from .bucket import ATTRIBUTE, Bucket
+from .connection import Connection, from_item, to_attributes
+from .faults import CONDITION_FAILED, TRIES, pause, transact, translated, write
 from .heads import Heads
+from .names import Names
 from .presence import Crossing, Presence
 from .rooms import Member, to_item
 
@@ -17,38 +21,16 @@ BATCH = 25
 
 
 @dataclass(frozen=True)
-class Connection:
-    """A connection as the registry knows it.
+class Arrival:
+    """A frame that has come.
 
     Attributes:
-        id: API Gateway's connection id.
-        name: The user's name; None for a nameless connection.
-        form: How it wants its events.
-        rooms: Rooms that it is in, its personal room among them.
-        connected_at: Unix time in ms.
-        expires_at: Unix time in s, from which it does not count any more.
+        connection: Whose it is; None where there is none, or it has expired.
+        wait_seconds: 0, or the time after which a frame is served again.
     """
 
-    id: str
-    name: str | None
-    form: Form
-    rooms: frozenset[str]
-    connected_at: int
-    expires_at: int
-
-    @property
-    def public_rooms(self) -> list[str]:
-        """The rooms that others can be in too."""
-        return [room for room in sorted(self.rooms) if not room.startswith("@")]
-
-    def named(self, name: str) -> "Connection":
-        """The same connection under a name, moved to that name's personal room."""
-        return replace(self, name=name, rooms=frozenset([*self.public_rooms, personal_room(name)]))
-
-
-def personal_room(name: str) -> str:
-    """The room that all connections of a user are in, and nobody else."""
-    return f"@{name}"
+    connection: Connection | None
+    wait_seconds: int = 0
 
 
 class Connections:
@@ -62,6 +44,15 @@ class Connections:
     membership is, so that no ``leave`` is seen while it is there; when it goes, its name goes before
     its membership, so that whoever meets the membership that is left over can do the rest. After all that
     comes the version of the room's membership: who has heard it sees the membership too.
+
+    Args:
+        client: boto3's DynamoDB client.
+        table: Table of the connections.
+        rooms_table: Table of the memberships.
+        heads: Where each room's version is.
+        clock: Unix time in s.
+        most_per_name: Connections that a name can have.
+        bucket: How fast a connection may send, and a name over all its connections; None for any speed.
     """
 
     def __init__(
@@ -71,31 +62,49 @@ class Connections:
         rooms_table: str,
         heads: Heads,
         clock: Callable[[], float] = time.time,
+        most_per_name: int = 20,
+        bucket: Bucket | None = None,
     ) -> None:
         self._client = client
         self._table = table
         self._rooms_table = rooms_table
         self._heads = heads
         self._clock = clock
+        self._bucket = bucket
+        self._names = Names(client, rooms_table, most_per_name, bucket, clock)
         self._presence = Presence(client, rooms_table, clock)
 
     def add(self, connection: Connection) -> list[Crossing]:
-        """Register a connection and its memberships, all or none. One that is there stays as it is."""
-        put = {
-            "Put": {
-                "TableName": self._table,
-                "Item": _to_item(connection),
-                "ConditionExpression": "attribute_not_exists(connectionid)",
-            }
-        }
+        """Register a connection and its memberships, all or none. One that is there stays as it is.
+
+        Raises:
+            Forbidden: Its name has as many connections as it can, or looks like another's.
+        """
         joined_at = connection.connected_at
-        memberships = [self._put_membership(connection, room, joined_at) for room in sorted(connection.rooms)]
-        with translated():
-            there = transact(self._client, [put, *memberships])
-        registered = self.get(connection.id) if there else connection
+        writes = [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": self._to_item(connection),
+                    "ConditionExpression": "attribute_not_exists(connectionid)",
+                }
+            },
+            *self._claim(connection),
+            *(self._put_membership(connection, room, joined_at) for room in sorted(connection.rooms)),
+        ]
+        for _ in range(TRIES):
+            with translated():
+                reasons = transact(self._client, writes)
+            if not reasons or reasons[0]["Code"] == CONDITION_FAILED:
+                break
+            self._refused(connection, reasons)
+        else:
+            raise StorageUnavailable
+        registered = self.get(connection.id) if reasons else connection
         if registered is None:
             return []
         crossings = self._arrive(registered, registered.public_rooms)
+        self._note_others(registered)
         self._changed(registered.rooms)
         return crossings
 
@@ -105,8 +114,33 @@ class Connections:
             answer = self._client.get_item(
                 TableName=self._table, Key=_key(connection_id), ConsistentRead=True
             )
-        connection = _from_item(answer["Item"]) if "Item" in answer else None
-        return connection if connection and connection.expires_at > self._clock() else None
+        return self._live(answer.get("Item"))
+
+    def serve(self, connection_id: str) -> Arrival:
+        """Read the connection that a frame has come from, and let it send no faster than it may."""
+        if self._bucket is None:
+            return Arrival(self.get(connection_id))
+        now_ms = int(self._clock() * 1000)
+        wait = 0
+        with translated():
+            try:
+                item = write(
+                    self._client.update_item,
+                    TableName=self._table,
+                    Key=_key(connection_id),
+                    UpdateExpression=self._bucket.expression,
+                    ConditionExpression=f"attribute_exists(connectionid) AND {self._bucket.condition}",
+                    ExpressionAttributeValues=self._bucket.values(now_ms),
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )["Attributes"]
+            except self._client.exceptions.ConditionalCheckFailedException as error:
+                item = error.response.get("Item")
+                wait = self._bucket.wait_seconds(item, now_ms) if item else 0
+        connection = self._live(item)
+        if connection is not None and connection.shared and connection.name is not None and not wait:
+            wait = self._names.take(connection.name, now_ms)
+        return Arrival(connection, wait)
 
     def join(self, connection: Connection, room: str) -> list[Crossing]:
         """Make a connection a member of a room.
@@ -149,20 +183,42 @@ class Connections:
         """Give a connection a name, in all its rooms and in its personal one, all or none.
 
         Raises:
+            Forbidden: The name has as many connections as it can, or looks like another's.
             StorageUnavailable: Also where the connection has been removed, or keeps changing.
         """
+        if connection.name == name:
+            return []
+        crossings = self._alter(connection, lambda now: now.named(name))
+        self._note_others(connection.named(name))
+        return crossings
+
+    def renew(self, connection: Connection, identity: Identity) -> list[Crossing]:
+        """Let a connection go on by a newer token of the same name.
+
+        Raises:
+            StorageUnavailable: Also where the connection has been removed, or keeps changing.
+        """
+        return self._alter(connection, lambda now: now.identified(identity))
+
+    def _alter(self, connection: Connection, changed: Callable[[Connection], Connection]) -> list[Crossing]:
+        """Change a connection's name or token in all its rows, all or none."""
         for attempt in range(1, TRIES + 1):
-            if connection.name == name:
-                return []
-            renamed = connection.named(name)
-            arrived = self._arrive(renamed, renamed.public_rooms)
+            new = changed(connection)
+            # Where neither name nor expiry changes, what is in the rooms already stays there.
+            moves = (new.name, new.counts_until) != (connection.name, connection.counts_until)
+            arrived = self._arrive(new, new.public_rooms) if moves else []
             with translated():
-                reasons = transact(self._client, list(self._renaming(connection, renamed)))
+                reasons = transact(self._client, list(self._changing(connection, new)))
+            # Or it has joined, left, gone or taken a name since it was read.
+            left = new if reasons else connection
+            departed = self._depart(left, left.public_rooms) if moves else []
             if not reasons:
-                self._changed(renamed.rooms)
-                return arrived + self._depart(connection, connection.public_rooms)
-            # It has joined, left, gone or taken a name since it was read.
-            self._depart(renamed, renamed.public_rooms)
+                if new.name != connection.name:
+                    self._release(connection)
+                self._changed(new.rooms)
+                return arrived + departed
+            if new.name != connection.name:
+                self._refused(new, reasons)
             now = self.get(connection.id)
             if now is None:
                 break
@@ -181,8 +237,9 @@ class Connections:
             )
         if "Attributes" not in answer:
             return None
-        connection = _from_item(answer["Attributes"])
+        connection = from_item(answer["Attributes"])
         crossings = self._depart(connection, connection.public_rooms)
+        self._release(connection)
         with translated():
             self._remove_memberships(connection)
         self._changed(connection.rooms)
@@ -191,76 +248,142 @@ class Connections:
     def remove_membership(self, member: Member, room: str) -> list[Crossing]:
         """Remove a membership that has outlived its connection."""
         crossing = None
-        if member.name is not None and not room.startswith("@"):
-            crossing = self._presence.depart(room, member.name, member.id, member.expires_at)
+        if member.name is not None:
+            if not room.startswith("@"):
+                crossing = self._presence.depart(room, member.name, member.id, member.expires_at)
+            self._names.forget(member.name, member.id)
         with translated():
             key = _membership_key(member.id, room)
             write(self._client.delete_item, TableName=self._rooms_table, Key=key)
         self._changed([room])
         return [crossing] if crossing else []
 
+    def _claim(self, connection: Connection) -> list[dict[str, Any]]:
+        """What claims a connection's name for it, beside what registers it."""
+        if connection.name is None:
+            return []
+        return [self._names.claim(connection.name, connection.id, connection.expires_at)]
+
+    def _refused(self, connection: Connection, reasons: list[dict[str, Any]]) -> None:
+        """Raise what the refusal of a claim means, if it is one; it is the second item of a transaction."""
+        if connection.name is not None and reasons[1]["Code"] == CONDITION_FAILED:
+            self._names.refused(connection.name, reasons[1].get("Item", {}))
+
+    def _note_others(self, connection: Connection) -> None:
+        """Let a connection and the others of its name share their rate, where there are any."""
+        if connection.name is None or self._bucket is None:
+            return
+        # Of two that come at once, at least one sees the other.
+        others = self._names.others(connection.name, connection.id)
+        if others:
+            self._share(connection.id)
+        if len(others) == 1:
+            self._share(others[0])
+
+    def _share(self, connection_id: str) -> None:
+        """Note that a connection is not the only one of its name."""
+        with translated(), suppress(self._client.exceptions.ConditionalCheckFailedException):
+            write(
+                self._client.update_item,
+                TableName=self._table,
+                Key=_key(connection_id),
+                UpdateExpression="SET #shared = :true",
+                ConditionExpression="attribute_exists(connectionid)",
+                ExpressionAttributeNames={"#shared": "shared"},
+                ExpressionAttributeValues={":true": {"BOOL": True}},
+            )
+
+    def _release(self, connection: Connection) -> None:
+        if connection.name is not None:
+            self._names.release(connection.name, connection.id, connection.expires_at)
+
     def _changed(self, rooms: Iterable[str]) -> None:
         for room in sorted(rooms):
             self._heads.members_changed(room)
 
     def _arrive(self, connection: Connection, rooms: Iterable[str]) -> list[Crossing]:
-        return self._cross(self._presence.arrive, connection, rooms)
+        return self._cross(self._presence.arrive, connection, rooms, connection.expires_at)
 
     def _depart(self, connection: Connection, rooms: Iterable[str]) -> list[Crossing]:
         return self._cross(self._presence.depart, connection, rooms)
 
     def _cross(
-        self, change: Callable[..., Crossing | None], connection: Connection, rooms: Iterable[str]
+        self, change: Callable[..., Crossing | None], connection: Connection, rooms: Iterable[str], *more: int
     ) -> list[Crossing]:
-        if connection.name is None:
+        name = connection.name
+        if name is None:
             return []
-        changes = (change(room, connection.name, connection.id, connection.expires_at) for room in rooms)
+        changes = (change(room, name, connection.id, connection.counts_until, *more) for room in rooms)
         return [crossing for crossing in changes if crossing is not None]
 
-    def _renaming(self, connection: Connection, renamed: Connection) -> Iterator[dict[str, Any]]:
-        """The transaction that moves every row of a connection to its new name."""
-        name = {":name": {"S": renamed.name}}
+    def _live(self, item: dict[str, Any] | None) -> Connection | None:
+        connection = from_item(item) if item else None
+        return connection if connection and connection.expires_at > self._clock() else None
+
+    def _changing(self, connection: Connection, new: Connection) -> Iterator[dict[str, Any]]:
+        """The transaction that makes every row of a connection what it is to be."""
+        item = to_attributes(new)
+        names = {f"#{number}": attribute for number, attribute in enumerate(item)}
+        sets = ", ".join(f"{name} = :{name[1:]}" for name in names)
         update: dict[str, Any] = {
-            "UpdateExpression": "SET #name = :name, rooms = :rooms",
-            "ConditionExpression": _same_name(connection),
-            "ExpressionAttributeNames": {"#name": "name"},
-            "ExpressionAttributeValues": {**name, ":rooms": _set(renamed.rooms), **_name_values(connection)},
+            "UpdateExpression": f"SET {sets}",
+            "ConditionExpression": _as_read(connection),
+            "ExpressionAttributeNames": {**names, "#name": "name"},
+            "ExpressionAttributeValues": {
+                **{f":{number}": value for number, value in enumerate(item.values())},
+                **_read_values(connection),
+            },
         }
         if connection.rooms:
             update["ConditionExpression"] += " AND rooms = :were"
             update["ExpressionAttributeValues"][":were"] = _set(connection.rooms)
         yield {"Update": {"TableName": self._table, "Key": _key(connection.id), **update}}
-        for room in connection.public_rooms:
+        if new.name != connection.name:
+            yield from self._claim(new)
+        for room in sorted(connection.rooms & new.rooms):
             yield {
                 "Update": {
                     "TableName": self._rooms_table,
                     "Key": _membership_key(connection.id, room),
-                    "UpdateExpression": "SET #name = :name",
+                    "UpdateExpression": "SET #name = :name, expiresAt = :expires",
                     "ConditionExpression": "attribute_exists(connectionid)",
                     "ExpressionAttributeNames": {"#name": "name"},
-                    "ExpressionAttributeValues": name,
+                    "ExpressionAttributeValues": {
+                        ":name": {"S": new.name},
+                        ":expires": {"N": str(new.counts_until)},
+                    },
                 }
             }
-        if connection.name is not None:
-            yield self._delete_membership(connection.id, personal_room(connection.name))
-        [personal] = renamed.rooms.difference(connection.public_rooms)
-        yield self._put_membership(renamed, personal, joined_at=int(self._clock() * 1000))
+        for room in connection.rooms - new.rooms:
+            yield self._delete_membership(connection.id, room)
+        for room in new.rooms - connection.rooms:
+            yield self._put_membership(new, room, joined_at=int(self._clock() * 1000))
 
     def _update_rooms(self, connection: Connection, expression: str, room: str) -> dict[str, Any]:
-        """Update a connection that is there, under the name that its memberships have."""
+        """Update a connection that is there, with the name and the expiry that its memberships have."""
         return {
             "Update": {
                 "TableName": self._table,
                 "Key": _key(connection.id),
                 "UpdateExpression": expression,
-                "ConditionExpression": _same_name(connection),
+                "ConditionExpression": _as_read(connection),
                 "ExpressionAttributeNames": {"#name": "name"},
-                "ExpressionAttributeValues": {":room": _set([room]), **_name_values(connection)},
+                "ExpressionAttributeValues": {":room": _set([room]), **_read_values(connection)},
             }
         }
 
+    def _to_item(self, connection: Connection) -> dict[str, Any]:
+        return {
+            **_key(connection.id),
+            "form": {"S": connection.form.value},
+            "connectedAt": {"N": str(connection.connected_at)},
+            "expiresAt": {"N": str(connection.expires_at)},
+            **to_attributes(connection),
+            **({ATTRIBUTE: self._bucket.full} if self._bucket else {}),
+        }
+
     def _put_membership(self, connection: Connection, room: str, joined_at: int) -> dict[str, Any]:
-        member = Member(connection.id, connection.name, connection.form, joined_at, connection.expires_at)
+        member = Member(connection.id, connection.name, connection.form, joined_at, connection.counts_until)
         return {"Put": {"TableName": self._rooms_table, "Item": to_item(room, member)}}
 
     def _delete_membership(self, connection_id: str, room: str) -> dict[str, Any]:
@@ -290,40 +413,20 @@ def _membership_key(connection_id: str, room: str) -> dict[str, Any]:
     return {"roomId": {"S": room}, **_key(connection_id)}
 
 
-def _same_name(connection: Connection) -> str:
-    """The condition that a connection is there and has kept its name; for ``_name_values``."""
+def _as_read(connection: Connection) -> str:
+    """The condition that a connection is there, with its name and token; for ``_read_values``."""
     name = "attribute_not_exists(#name)" if connection.name is None else "#name = :was"
-    return f"attribute_exists(connectionid) AND {name}"
+    expiry = "attribute_not_exists(tokenExpiresAt)"
+    if connection.token_expires_at is not None:
+        expiry = "tokenExpiresAt = :until"
+    return f"attribute_exists(connectionid) AND {name} AND {expiry}"
 
 
-def _name_values(connection: Connection) -> dict[str, Any]:
-    return {} if connection.name is None else {":was": {"S": connection.name}}
+def _read_values(connection: Connection) -> dict[str, Any]:
+    name = {} if connection.name is None else {":was": {"S": connection.name}}
+    expires_at = connection.token_expires_at
+    return name | ({} if expires_at is None else {":until": {"N": str(expires_at)}})
 
 
 def _set(rooms: Iterable[str]) -> dict[str, Any]:
     return {"SS": sorted(rooms)}
-
-
-def _to_item(connection: Connection) -> dict[str, Any]:
-    item: dict[str, Any] = {
-        **_key(connection.id),
-        "form": {"S": connection.form.value},
-        "connectedAt": {"N": str(connection.connected_at)},
-        "expiresAt": {"N": str(connection.expires_at)},
-    }
-    if connection.name is not None:
-        item["name"] = {"S": connection.name}
-    if connection.rooms:
-        item["rooms"] = _set(connection.rooms)
-    return item
-
-
-def _from_item(item: dict[str, Any]) -> Connection:
-    return Connection(
-        id=item["connectionid"]["S"],
-        name=item["name"]["S"] if "name" in item else None,
-        form=Form(item["form"]["S"]),
-        rooms=frozenset(item["rooms"]["SS"] if "rooms" in item else ()),
-        connected_at=int(item["connectedAt"]["N"]),
-        expires_at=int(item["expiresAt"]["N"]),
-    )

@@ -34,16 +34,22 @@ class Presence:
         self._table = table
         self._clock = clock
 
-    def arrive(self, room: str, name: str, connection_id: str, expires_at: int) -> Crossing | None:
-        """Add a connection; the crossing where it is the name's first in the room."""
+    def arrive(
+        self, room: str, name: str, connection_id: str, expires_at: int, kept_until: int
+    ) -> Crossing | None:
+        """Add a connection; the crossing where it is the name's first in the room.
+
+        Until ``kept_until`` the item is needed at least: for the name's other connections, which may expire
+        later than this one.
+        """
         with translated():
             before = self._client.update_item(
                 TableName=self._table,
                 Key=_key(room, name),
-                UpdateExpression="ADD connections :one SET expiresAt = :expires",
+                UpdateExpression="ADD connections :one SET expiresAt = :kept",
                 ExpressionAttributeValues={
                     ":one": {"SS": [_entry(connection_id, expires_at)]},
-                    ":expires": {"N": str(expires_at)},
+                    ":kept": {"N": str(kept_until)},
                 },
                 ReturnValues="ALL_OLD",
             )

@@ -207,6 +207,17 @@ class Named(Event, frozen=True, tag="named"):
         return [f"You are {self.name}"]
 
 
+class Authenticated(Event, frozen=True, tag="authenticated"):
+    """This connection goes on under its name, until the token expires: ``expiresAt`` is Unix time in s."""
+
+    name: str
+    expires_at: int
+    ref: str | None = None
+
+    def lines(self) -> list[str]:
+        return [f"You are {self.name} for longer"]
+
+
 class Pong(Event, frozen=True, tag="pong"):
     """This connection is open, both ways."""
 
@@ -241,11 +252,15 @@ class Goodbye(Event, frozen=True, tag="goodbye"):
 
 
 class Error(Event, frozen=True, tag="error"):
-    """A frame was not done. ``action`` and ``ref`` are the frame's, where it had them."""
+    """A frame was not done. ``action`` and ``ref`` are the frame's, where it had them.
+
+    ``retryAfter`` is the time in s after which to try again, with ``rate_limited``; null otherwise.
+    """
 
     code: str
     message: str
     action: str | None = None
+    retry_after: int | None = None
     ref: str | None = None
 
     def lines(self) -> list[str]:

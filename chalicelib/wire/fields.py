@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Self
 
 LONGEST_MESSAGE = 4096
 LONGEST_NAME = 32
+# In characters. API Gateway itself takes 10 KB of headers and 4 KB of URL.
+LONGEST_TOKEN = 8192
 
 _ROOM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -110,6 +112,17 @@ class Ref(Field):
     @classmethod
     def clean(cls, value: str) -> str | None:
         return value if 1 <= len(value) <= 64 and not _CONTROL.search(value) else None
+
+
+class Token(Field):
+    """A token, as its issuer gave it."""
+
+    rule = f"must be a JSON Web Token of at most {LONGEST_TOKEN:,} characters"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": LONGEST_TOKEN}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        return value if 1 <= len(value) <= LONGEST_TOKEN else None
 
 
 class Epoch(Field):

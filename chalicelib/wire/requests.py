@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import BadJson, BadRequest
-from .fields import AnyRoom, Epoch, Field, Name, Ref, Room, Text
+from .fields import AnyRoom, Epoch, Field, Name, Ref, Room, Text, Token
 
 LOBBY = Room("lobby")
 LONGEST_HISTORY = 100
@@ -86,9 +86,18 @@ class History(Request, frozen=True):
 
 
 class SetName(Request, frozen=True):
-    """Take a name, or another one, on this connection."""
+    """Take a name, or another one, on this connection; not where names come from tokens."""
 
     name: Name
+
+
+class Authenticate(Request, frozen=True):
+    """Go on with a newer token, of the same name, before the one that this connection has expires.
+
+    Its rooms count from then on: those that it does not allow are left.
+    """
+
+    token: Token
 
 
 class Ping(Request, frozen=True):

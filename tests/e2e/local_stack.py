@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -31,13 +32,19 @@ SOMEBODY = {
 class LocalStack:
     """A running ``make up``; a context manager.
 
+    Args:
+        project: The copy of the project to run.
+        port: The emulator's.
+        arguments: Others of ``make``'s, such as ``AUTH=jwt``.
+
     Attributes:
         project: The copy of the project that runs.
         started_in: Seconds from the command to the URL.
     """
 
-    def __init__(self, project: Project, port: int) -> None:
+    def __init__(self, project: Project, port: int, *arguments: str) -> None:
         self.project = project
+        self._arguments = arguments
         self.started_in = 0.0
         self._port = port
         self._log = project.folder.with_suffix(".log")
@@ -46,7 +53,7 @@ class LocalStack:
         started = time.monotonic()
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                self.project.make("up", f"PORT={self._port}"),
+                self.project.make("up", f"PORT={self._port}", *self._arguments),
                 cwd=self.project.folder,
                 env={**os.environ, **SOMEBODY},
                 stdin=subprocess.DEVNULL,
@@ -90,6 +97,13 @@ class LocalStack:
     def endpoints(self) -> dict[str, Any]:
         endpoints: dict[str, Any] = json.loads(self.endpoints_file.read_text())
         return endpoints
+
+    @property
+    def page_url(self) -> str:
+        """Where it says that the page is."""
+        found = re.search(r"^ +(http://127\.0\.0\.1:\d+/)$", self.output, re.MULTILINE)
+        assert found, f"no page in:\n{self.output}"
+        return found[1]
 
     def connect(self, query: str = "", *subprotocols: Subprotocol) -> ClientConnection:
         """A WebSocket client."""

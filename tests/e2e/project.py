@@ -1,6 +1,7 @@
 """A copy of the project, to be changed and deployed."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ COPIED = (
     "requirements-lock.txt",
     "package-lock.json",
 )
-COPIED_FOLDERS = ("chalicelib", "infra", "local", ".chalice")
+COPIED_FOLDERS = ("chalicelib", "infra", "local", "web", ".chalice")
 
 
 class Project:
@@ -34,6 +35,12 @@ class Project:
         # -o: what is installed stays as it is, whatever the age of the copied files.
         fixed = ["-o", str(venv / ".installed"), "-o", "node_modules/.package-lock.json"]
         return ["make", *fixed, f"VENV={venv}", *arguments]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a target to its end."""
+        return subprocess.run(
+            self.make(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=60
+        )
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace a text in a file, as an editor saves it: whole."""

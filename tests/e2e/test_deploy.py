@@ -12,12 +12,15 @@ from typing import Any
 
 import boto3
 import botocore
+import jwt
 import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from local.account import environment
 from local.emulator import Emulator
 from tests.e2e.project import Project
+from tests.tokens import AUDIENCE, ISSUER, SECRET
 from tests.tools import free_port, missing
 
 DEPLOYED = re.compile(r"wss://(\w+)\.execute-api\.us-east-1\.amazonaws\.com/(\w+)/")
@@ -191,3 +194,52 @@ def test_an_unknown_stage_is_told(account: Account) -> None:
     done = account.run(*account.project.make("deploy", "STAGE=staging"))
     assert done.returncode != 0
     assert "there is no stage 'staging'; there are local, dev, prod" in done.stderr
+
+
+def test_an_authorizer_stands_before_the_chat(account: Account, tmp_path: Path) -> None:
+    ran = tmp_path / "connect-ran"
+    account.project.edit(
+        "app.py",
+        "    return get_chat().connect(",
+        f"    open({str(ran)!r}, 'w')\n    return get_chat().connect(",
+    )
+    name = "/chalice-chat/dev/jwt-secret"
+    ssm = account.client("ssm")
+    ssm.put_parameter(Name=name, Value=SECRET.decode(), Type="SecureString")
+    alone = account.run(*account.project.make("deploy", "STAGE=dev", "AUTHORIZER=Authorization"))
+    assert alone.returncode != 0
+    assert "set CHAT_AUTH=jwt" in alone.stderr
+    variables = {
+        "CHAT_AUTH": "jwt",
+        "CHAT_JWT_SECRET_ARN": ssm.get_parameter(Name=name)["Parameter"]["ARN"],
+        "CHAT_JWT_ISSUER": ISSUER,
+        "CHAT_JWT_AUDIENCE": AUDIENCE,
+        "CHAT_ALLOWED_ORIGINS": "https://chat.example.com",
+    }
+    config = json.loads((account.project.folder / ".chalice/config.json").read_text())
+    config["stages"]["dev"]["environment_variables"].update(variables)
+    account.project.save(".chalice/config.json", json.dumps(config))
+    output = account.make("deploy", "STAGE=dev", "AUTHORIZER=Authorization")
+    api, stage = DEPLOYED.findall(output)[-1]
+    url = f"ws{account.url.removeprefix('http')}/_aws/execute-api/{api}/{stage}"
+    token = jwt.encode({"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": 2**33}, SECRET)
+
+    def status(**headers: str) -> int:
+        with pytest.raises(InvalidStatus) as refused:
+            connect(url, additional_headers=headers)
+        return refused.value.response.status_code
+
+    # MiniStack answers 500 where the authorizer fails with "Unauthorized", and AWS 401.
+    assert status() == 401
+    assert status(Authorization="Bearer a.b.c") in (401, 500)
+    assert status(Authorization=f"Bearer {token}", Origin="https://evil.example") == 403
+    assert not ran.exists()
+    with connect(url, additional_headers={"Authorization": f"Bearer {token}"}) as alice:
+        alice.send('{"action": "onMessage", "message": "hi"}')
+        assert alice.recv(timeout=10) == "alice: hi"
+    assert ran.exists()
+    # A route that is deployed again keeps it.
+    account.make("deploy", "STAGE=dev", "AUTHORIZER=Authorization")
+    assert status() == 401
+    account.make("deploy", "STAGE=dev")
+    account.make("destroy", "STAGE=dev")

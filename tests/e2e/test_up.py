@@ -1,5 +1,6 @@
 """``make up``: what it says, what it writes, how it follows the files, and how it ends."""
 
+import json
 import os
 import re
 import signal
@@ -8,6 +9,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -84,6 +87,16 @@ def test_the_endpoints_are_where_they_say(stack: LocalStack) -> None:
         callbacks = stack.client("apigatewaymanagementapi", endpoint_url=endpoints["callbackUrl"])
         callbacks.post_to_connection(ConnectionId=connection, Data=b"from outside")
         assert client.recv(timeout=5) == "from outside"
+
+
+def test_it_serves_the_page_of_this_chat(stack: LocalStack) -> None:
+    with urlopen(stack.page_url, timeout=5) as page:
+        assert b"<title>Chalice Chat</title>" in page.read()
+        assert (
+            f"connect-src 'self' ws://127.0.0.1:{port_of(stack)};" in page.headers["Content-Security-Policy"]
+        )
+    with urlopen(f"{stack.page_url}config.json", timeout=5) as config:
+        assert json.load(config) == {"websocketUrl": stack.endpoints["websocketUrl"]}
 
 
 def test_items_expire(stack: LocalStack) -> None:
@@ -183,7 +196,7 @@ def test_it_ends_in_5_s_with_sockets_open_and_leaves_nothing(
     own_stack: LocalStack, by: signal.Signals, group: bool
 ) -> None:
     folder = own_stack.project.folder
-    port = port_of(own_stack)
+    port, page_port = port_of(own_stack), urlsplit(own_stack.page_url).port or 0
     with own_stack.connect() as one, own_stack.connect() as two:
         one.send('{"action": "onMessage", "message": "still here"}')
         assert two.recv(timeout=5) == "Echo: still here"
@@ -191,6 +204,7 @@ def test_it_ends_in_5_s_with_sockets_open_and_leaves_nothing(
         assert own_stack.end(by, group) < 5
     assert eventually(lambda: not processes_in(folder), seconds=1), processes_in(folder)
     assert can_be_served(port)
+    assert can_be_served(page_port)
     assert not (folder / ".local").exists()
     assert not (folder / ".chalice" / "deployments").exists()
     assert "Traceback" not in own_stack.output

@@ -221,7 +221,8 @@ class TestLargeRooms:
     def test_a_worker_that_always_dies_ends_in_the_dead_letters(
         self, rig: Rig, clients: list[SocketClient]
     ) -> None:
-        rig.functions.crash_in_turn("deliver", [0] * 3)
+        for _ in range(3):
+            rig.functions.crash("deliver", after=0)
         say(clients[0])
         drain(rig)
         assert rig.functions.crashed == 3

@@ -93,6 +93,10 @@ class People:
         self._handlers = handlers
         self._callbacks = callbacks
 
+    def operate(self, function: str, event: Any) -> Any:
+        """Invoke a function of the operator's, and return what it says."""
+        return self._handlers.lambda_.invoke(function, event).payload
+
     def arriving(
         self, *, name: str | None = None, rooms: Sequence[str] = (), subprotocols: Sequence[str] = ()
     ) -> ChatClient:

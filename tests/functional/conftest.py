@@ -10,7 +10,7 @@ from chalice.test import Client
 import app
 from chalicelib.actions.call import Action
 from chalicelib.actions.table import ACTIONS
-from chalicelib.bootstrap import build_chat
+from chalicelib.bootstrap import build_chat, build_operations
 from tests.functional.clients import People
 from tests.functional.dynamodb_local import dynamodb_local
 from tests.functional.log import Log
@@ -72,9 +72,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def log() -> Log:
-    """What the chat has logged."""
-    return Log()
+def log() -> Iterator[Log]:
+    """What the chat has logged; it must not have logged any of what no log may have."""
+    log = Log()
+    yield log
+    log.must_be_clean()
 
 
 @pytest.fixture
@@ -85,8 +87,8 @@ def actions() -> Mapping[str, Action]:
 
 @pytest.fixture
 def settings() -> Mapping[str, str]:
-    """Variables beside those that name the tables."""
-    return {}
+    """Variables beside those that name the tables. The clock stands still, so there is no rate to keep."""
+    return {"CHAT_RATE_PER_SECOND": "0"}
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def people(
 ) -> Iterator[People]:
     """Whoever uses a chat on those tables, whose posts go to ``callbacks``."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", callbacks.url)
-    env = {**tables.settings(), **queues.settings(), **settings}
+    env = {"CHAT_API": "a1b2c3d4e5/test", **tables.settings(), **queues.settings(), **settings}
     chat = build_chat(
         env,
         app.websocket_api,
@@ -113,6 +115,7 @@ def people(
         logger=log.logger,
     )
     monkeypatch.setattr(app, "get_chat", lambda: chat)
+    monkeypatch.setattr(app, "get_operations", lambda: build_operations(chat, app.websocket_api))
     # No stage of the configuration: its environment would name the tables of that stage.
     yield People(Client(app.app, stage_name="functional-test"), callbacks)
     app.websocket_api.stop()

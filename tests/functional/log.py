@@ -2,10 +2,15 @@
 
 import io
 import json
+import re
 import uuid
 from typing import Any
 
 from chalicelib.logs import make_logger
+from tests.tokens import SIGNED
+
+# What tests say where it is to be seen that nobody logs it.
+PLANTED = "the-planted-secret"
 
 
 class Log:
@@ -23,6 +28,13 @@ class Log:
     def text(self) -> str:
         """All that was logged."""
         return self._stream.getvalue()
+
+    def must_be_clean(self) -> None:
+        """Make sure that there is no token, no planted text, and no control character but line feeds."""
+        tokens = {token for token in SIGNED if token.rpartition(".")[2] in self.text}
+        assert not tokens
+        assert PLANTED not in self.text
+        assert not re.search(r"[^\n\x20-\x7e]", self.text)
 
     @property
     def lines(self) -> list[dict[str, Any]]:

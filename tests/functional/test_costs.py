@@ -1,7 +1,7 @@
 """What the page on storage says each event costs is what it costs."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ READS = {"GetItem", "Query", "Scan"}
 EVENTS: dict[str, Callable[[People, ChatClient], object]] = {
     "connect, nameless": lambda people, ann: people.speaking_json(),
     "connect, with a name": lambda people, ann: people.speaking_json("eve"),
+    "connect, with a name that is connected": lambda people, ann: people.speaking_json("bob"),
     "disconnect, with a name": lambda people, ann: ann.disconnect(),
     "`onMessage`": lambda people, ann: ann.say("hi"),
     "`onMessage` with a `ref`": lambda people, ann: ann.ask("onMessage", message="hi"),
@@ -30,6 +31,14 @@ EVENTS: dict[str, Callable[[People, ChatClient], object]] = {
     "`setName`": lambda people, ann: ann.ask("setName", name="anna"),
     "`ping`, `help`, or a bad frame": lambda people, ann: ann.ask("ping"),
 }
+# What costs a frame more or less, whatever is in it.
+FRAMES = {"a frame too fast", "any frame of a name that has several connections"}
+
+
+@pytest.fixture
+def settings() -> Mapping[str, str]:
+    """As deployed: with the rates."""
+    return {}
 
 
 def documented() -> dict[str, tuple[int, int]]:
@@ -49,4 +58,25 @@ def test_an_event_costs_what_is_documented(people: People, tables: Tables, event
 
 
 def test_the_table_has_no_other_rows() -> None:
-    assert documented().keys() == EVENTS.keys()
+    assert documented().keys() == EVENTS.keys() | FRAMES
+
+
+def cost_of_a_ping(ann: ChatClient, tables: Tables) -> tuple[int, int]:
+    with counted(tables.client) as requests:
+        ann.ask("ping")
+    reads = sum(number for operation, number in requests.items() if operation in READS)
+    return reads, requests.total() - reads
+
+
+def test_a_frame_too_fast_costs_no_more_than_it_is_read_by(people: People, tables: Tables) -> None:
+    ann = people.speaking_json("ann")
+    while ann.ask("ping")["type"] == "pong":
+        pass
+    assert cost_of_a_ping(ann, tables) == documented()["a frame too fast"]
+
+
+def test_a_name_with_several_connections_costs_a_write_more(people: People, tables: Tables) -> None:
+    ann, tab, bob = people.speaking_json("ann"), people.speaking_json("ann"), people.speaking_json("bob")
+    reads, writes = cost_of_a_ping(bob, tables)
+    more = documented()["any frame of a name that has several connections"]
+    assert cost_of_a_ping(ann, tables) == cost_of_a_ping(tab, tables) == (reads + more[0], writes + more[1])

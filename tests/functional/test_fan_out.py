@@ -11,7 +11,8 @@ from chalicelib.broadcaster import MOST_UNDER_WAY, Broadcaster, Delivery
 from chalicelib.chunks import ChunkQueue
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
 from chalicelib.storage import member_cache
-from chalicelib.storage.connections import Connection, Connections
+from chalicelib.storage.connection import Connection
+from chalicelib.storage.connections import Connections
 from chalicelib.storage.heads import Heads
 from chalicelib.storage.member_cache import MemberCache
 from chalicelib.storage.rooms import Member, Rooms

@@ -6,12 +6,10 @@ import sys
 import pytest
 
 from tests.functional.clients import People
-from tests.functional.log import Log
+from tests.functional.log import PLANTED, Log
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
-
-SECRET = "the-planted-secret"
 
 
 def test_one_line_for_each_invocation(people: People, callbacks: Callbacks, clock: Clock, log: Log) -> None:
@@ -40,7 +38,7 @@ def test_one_line_for_each_invocation(people: People, callbacks: Callbacks, cloc
 def test_a_fault_of_ours_is_an_error_with_its_cause(people: People, tables: Tables, log: Log) -> None:
     ann = people.connected()
     tables.delete()
-    ann.say(SECRET)
+    ann.say(PLANTED)
     line = log.lines[-1]
     assert (line["level"], line["outcome"], line["error"]) == (
         "ERROR",
@@ -60,20 +58,20 @@ def test_nothing_else_writes_the_line_again() -> None:
 @pytest.mark.parametrize(
     "frame",
     [
-        {"action": "onMessage", "message": SECRET},
-        {"action": "onMessage", "message": SECRET, "room": "elsewhere"},
-        {"action": "onMessage", "message": SECRET * 999},
-        {"action": "onMessage", SECRET: 1},
-        {"action": SECRET},
-        {"action": "ping", "ref": SECRET},
-        '{"action": "onMessage", "message": "' + SECRET,
+        {"action": "onMessage", "message": PLANTED},
+        {"action": "onMessage", "message": PLANTED, "room": "elsewhere"},
+        {"action": "onMessage", "message": PLANTED * 999},
+        {"action": "onMessage", PLANTED: 1},
+        {"action": PLANTED},
+        {"action": "ping", "ref": PLANTED},
+        '{"action": "onMessage", "message": "' + PLANTED,
     ],
 )
 def test_nothing_that_was_said_is_logged(people: People, log: Log, frame: object) -> None:
     ann = people.connected(name="ann")
     ann.send(frame)
     assert len(log.lines) == 2
-    assert SECRET not in log.text
+    assert PLANTED not in log.text
 
 
 def test_a_line_is_one_line_whatever_is_in_it(people: People, log: Log) -> None:

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from chalicelib.storage.connections import Connection, Connections
+from chalicelib.storage.connection import Connection
+from chalicelib.storage.connections import Connections
 from chalicelib.storage.heads import Heads
 from chalicelib.storage.messages import Draft, Messages, Receipt
 from chalicelib.storage.rooms import Rooms

@@ -66,9 +66,17 @@ def rows(heading: str) -> list[list[str]]:
 
 def test_every_setting_is_there_with_its_default() -> None:
     documented = {
-        variable.strip("| `"): default.strip("` ") for variable, default, _ in rows("Configuration")
+        variable.strip("| `"): default.strip("`| ") for variable, default, _ in rows("Configuration")
     }
-    assert documented == {PREFIX + field.name.upper(): str(field.default) for field in fields(Settings)}
+    defaults = {PREFIX + field.name.upper(): field.default for field in fields(Settings)}
+    assert documented == {variable: shown(default) for variable, default in defaults.items()}
+
+
+def shown(default: object) -> str:
+    """A default as its variable would be written."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return (",".join(default) if isinstance(default, tuple) else str(default)) or "-"
 
 
 def test_every_action_is_there() -> None:

@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import StorageUnavailable
-from chalicelib.storage.connections import Connection, Connections
+from chalicelib.storage.connection import Connection
+from chalicelib.storage.connections import Connections
 from chalicelib.storage.heads import Heads
 from chalicelib.storage.messages import Draft, Messages
 from chalicelib.storage.presence import Crossing

@@ -6,10 +6,13 @@ messages, lost replies, refused handshakes, silence.
 
 import asyncio
 import json
+import time
 from collections import defaultdict
+from collections.abc import Coroutine
 from contextlib import suppress
 from enum import Enum
 from types import TracebackType
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -19,18 +22,20 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from chalicelib.actions.table import ACTIONS
-from chalicelib.errors import ChatError, NotInRoom
+from chalicelib.errors import ChatError, NotFound, NotInRoom
 from chalicelib.wire import requests
 from chalicelib.wire.events import (
     Ack,
     Error,
     Event,
     Form,
+    Goodbye,
     Joined,
     Left,
     Message,
     Named,
     Pong,
+    Private,
     RoomList,
     StoredMessages,
     WhoIsThere,
@@ -45,7 +50,10 @@ class Fault(Enum):
     UNSEEN = "the connection breaks before it is served"
     UNANSWERED = "the connection breaks before it is answered"
     IGNORED = "nothing happens"
-    UNAVAILABLE = "it is answered with an error"
+    UNAVAILABLE = "it is done, and answered with an error"
+    REFUSED = "it is not done, and answered with an error"
+    TOO_FAST = "it is not done, and answered with the error that says so"
+    SLOW = "it is served a second later, after those that follow it"
     REPEATED = "it is answered twice"
     OVERTAKEN = "a message to its room comes before the answer"
 
@@ -57,7 +65,9 @@ class Visitor:
         socket: Its socket.
         name: The name in its URL.
         rooms: The rooms that it is in.
+        token: The token that it came with, or has renewed.
         frames: What it has sent, in order.
+        expired: Whether its token has expired.
     """
 
     def __init__(self, socket: ServerConnection) -> None:
@@ -66,6 +76,9 @@ class Visitor:
         self.socket = socket
         self.name = query.get("name", [None])[0]
         self.rooms = query.get("room", ["lobby"])
+        offers = self.headers.get("Sec-WebSocket-Protocol", "").split(", ")
+        self.token = next((offer[7:] for offer in offers if offer.startswith("bearer.")), None)
+        self.expired = False
         self.frames: list[dict[str, object]] = []
 
     @property
@@ -103,6 +116,12 @@ class ChatServer:
         expired: Numbers up to this one are not in the history any more.
         statuses: How the next handshakes are refused.
         faults: What becomes of the next requests for an action.
+        members: Who is in every room.
+        open_rooms: The rooms that are listed.
+        clock: Unix time in s.
+        greeted: How many handshakes there were, refused ones too.
+        greeting_seconds: Time that a handshake takes.
+        longest_seconds: After so long a connection is ended, as API Gateway does after two hours.
     """
 
     def __init__(self) -> None:
@@ -112,8 +131,15 @@ class ChatServer:
         self.expired = 0
         self.statuses: list[int] = []
         self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
+        self.members = {"ann": 1}
+        self.open_rooms = {"lobby": 1}
+        self.clock = time.time
+        self.greeted = 0
+        self.greeting_seconds = 0.0
+        self.longest_seconds: float | None = None
         self._acks: dict[tuple[str | None, str], Ack] = {}
         self._changed = asyncio.Condition()
+        self._working: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "ChatServer":
         self._serving = serve(
@@ -145,12 +171,34 @@ class ChatServer:
             )
         return self.visitors[number - 1]
 
-    async def publish(self, text: str, room: str = "lobby", *, lost: bool = False) -> Message:
-        """Store a message, and send it unless it is to be lost on the way."""
+    async def publish(
+        self,
+        text: str,
+        room: str = "lobby",
+        *,
+        lost: bool = False,
+        sender: str | None = "ann",
+        sent_at: int | None = None,
+    ) -> Message:
+        """Store a message, and send it unless it is to be lost on the way.
+
+        Args:
+            text: What is said.
+            room: Where.
+            lost: Whether it is.
+            sender: Who says it.
+            sent_at: Unix time in ms; None for a time that tells nothing.
+        """
         log = self.logs[room]
         seq = len(log) + 1
         message = Message(
-            room=room, seq=seq, epoch=self.epoch, id=f"{room}{seq}", sender="ann", message=text, sent_at=seq
+            room=room,
+            seq=seq,
+            epoch=self.epoch,
+            id=f"{room}{seq}",
+            sender=sender,
+            message=text,
+            sent_at=seq if sent_at is None else sent_at,
         )
         log.append(message)
         for visitor in self.visitors:
@@ -158,12 +206,16 @@ class ChatServer:
                 await visitor.tell(message)
         return message
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.greeted += 1
+        await asyncio.sleep(self.greeting_seconds)
         return connection.respond(self.statuses.pop(0), "no") if self.statuses else None
 
     async def _receive(self, socket: ServerConnection) -> None:
         visitor = Visitor(socket)
         self.visitors.append(visitor)
+        if self.longest_seconds is not None:
+            self._meanwhile(self._end(socket, self.longest_seconds))
         with suppress(ConnectionClosed):
             async for frame in socket:
                 fields = json.loads(frame)
@@ -172,13 +224,42 @@ class ChatServer:
                     visitor.frames.append(fields)
                     self._changed.notify_all()
 
+    def _meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
+        self._working.add(task := asyncio.create_task(work))
+        task.add_done_callback(self._working.discard)
+
+    async def _end(self, socket: ServerConnection, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await socket.close(1001, "Going away")
+
+    async def _serve_later(self, visitor: Visitor, body: str) -> None:
+        await asyncio.sleep(1)
+        await self._serve(visitor, body)
+
     async def _serve(self, visitor: Visitor, body: str) -> None:
         frame = parse_frame(body)
         action, ref = frame.pop("action"), frame["ref"]
+        if action == "authenticate":
+            visitor.token, visitor.expired = frame["token"], False
+            await visitor.tell(Named(name=visitor.name or "", ref=ref))
+            return
+        if visitor.expired:
+            await visitor.tell(Error(code="token_expired", message="it has", action=action, ref=ref))
+            await visitor.tell(
+                Goodbye(code="token_expired", reason="Your token has expired", retry_after=None)
+            )
+            await visitor.socket.close()
+            return
         fault = self.faults[action].pop(0) if self.faults[action] else None
         if fault is Fault.UNSEEN:
             visitor.cut()
-        if fault in (Fault.UNSEEN, Fault.IGNORED):
+        if fault is Fault.SLOW:
+            self._meanwhile(self._serve_later(visitor, body))
+            return
+        if fault in (Fault.REFUSED, Fault.TOO_FAST):
+            code = "unavailable" if fault is Fault.REFUSED else "rate_limited"
+            await visitor.tell(Error(code=code, message="try again", action=action, ref=ref))
+        if fault in (Fault.UNSEEN, Fault.IGNORED, Fault.REFUSED, Fault.TOO_FAST):
             return
         try:
             reply = await self._do(parse_request(action, frame, ACTIONS[action].request), visitor)
@@ -197,8 +278,10 @@ class ChatServer:
         match request:
             case requests.OnMessage(message=text, room=room, ref=ref):
                 return await self._say(visitor, text, room, ref or "")
-            case requests.History(room=room, after=after, limit=limit, epoch=epoch, ref=ref):
-                return self._history(room, after, limit, epoch, ref)
+            case requests.PrivateMessage(to=to, message=text, ref=ref):
+                return await self._whisper(visitor, to, text, ref or "")
+            case requests.History(room=room, after=after, before=before, limit=limit, epoch=epoch, ref=ref):
+                return self._history(room, after, before, limit, epoch, ref)
             case requests.JoinRoom(room=room, ref=ref):
                 visitor.rooms.append(room)
                 seq = len(self.logs[room])
@@ -209,9 +292,15 @@ class ChatServer:
             case requests.TypingIndicator(room=room, ref=ref):
                 return Ack(room=room, ref=ref)
             case requests.Who(room=room, ref=ref):
-                return WhoIsThere(room=room, members={"ann": 1}, nameless=0, count=1, ref=ref)
+                return WhoIsThere(
+                    room=room,
+                    members=self.members,
+                    nameless=0,
+                    count=sum(self.members.values()),
+                    ref=ref,
+                )
             case requests.ListRooms(ref=ref):
-                return RoomList(rooms={"lobby": 1}, ref=ref)
+                return RoomList(rooms=self.open_rooms, ref=ref)
             case requests.SetName(name=name, ref=ref):
                 return Named(name=name, ref=ref)
             case requests.Ping(ref=ref):
@@ -224,18 +313,37 @@ class ChatServer:
         first = self._acks.get((visitor.name, ref))
         if first is not None and visitor.name is not None:
             return Ack(room=room, seq=first.seq, epoch=first.epoch, id=first.id, ref=ref, duplicate=True)
-        message = await self.publish(text, room)
+        message = await self.publish(text, room, sender=visitor.name, sent_at=int(self.clock() * 1000))
         ack = Ack(room=room, seq=message.seq, epoch=message.epoch, id=message.id, ref=ref)
         self._acks[visitor.name, ref] = ack
         return ack
 
+    async def _whisper(self, visitor: Visitor, to: str, text: str, ref: str) -> Ack:
+        """Say something to all connections of a user, and to the sender's own; stored nowhere."""
+        if to not in [each.name for each in self.visitors]:
+            raise NotFound(to)
+        private = Private(
+            id=f"private {ref}", sender=visitor.name, to=to, message=text, sent_at=int(self.clock() * 1000)
+        )
+        for each in self.visitors:
+            if each.name in (to, visitor.name):
+                await each.tell(private)
+        return Ack(room=f"@{to}", seq=1, epoch=self.epoch, id=private.id, ref=ref)
+
     def _history(
-        self, room: str, after: int | None, limit: int, epoch: str | None, ref: str | None
+        self,
+        room: str,
+        after: int | None,
+        before: int | None,
+        limit: int,
+        epoch: str | None,
+        ref: str | None,
     ) -> StoredMessages:
         log = self.logs[room]
         same = epoch in (None, self.epoch)
         start = 0 if not same or after is None else after
-        rest = [message for message in log if message.seq > max(start, self.expired)]
+        end = len(log) if before is None else before - 1
+        rest = [message for message in log[:end] if message.seq > max(start, self.expired)]
         return StoredMessages(
             room=room,
             seq=len(log),

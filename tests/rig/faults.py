@@ -78,14 +78,14 @@ class StorageFaults:
 
     Args:
         client: boto3's DynamoDB client.
-        choose: Called with the operation of each request; says what becomes of it, None where all is well.
-            A fault that the operation cannot have does not happen.
+        choose: Called with the operation of each request and its body; says what becomes of it, None where
+            all is well. A fault that the operation cannot have does not happen.
 
     Attributes:
         injected: How often each has happened.
     """
 
-    def __init__(self, client: Any, choose: Callable[[str], StorageFault | None]) -> None:
+    def __init__(self, client: Any, choose: Callable[[str, bytes], StorageFault | None]) -> None:
         self.injected: Counter[str] = Counter()
         self._choose = choose
         self._session = URLLib3Session()
@@ -93,7 +93,7 @@ class StorageFaults:
 
     def _send(self, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
         operation = event_name.rpartition(".")[2]
-        fault = self._choose(operation)
+        fault = self._choose(operation, request.body)
         answer = None if fault is None else self._answer(fault, operation, request)
         if fault is not None and answer is not None:
             self.injected[fault.name.lower()] += 1
@@ -136,10 +136,10 @@ class StorageFaults:
         return _response(request, 200, {"UnprocessedItems": {table: writes[1:]}})
 
 
-def in_turn(operation: str, *faults: StorageFault | None) -> Callable[[str], StorageFault | None]:
+def in_turn(operation: str, *faults: StorageFault | None) -> Callable[[str, bytes], StorageFault | None]:
     """Choose these for the next requests of one operation; all is well after them."""
     left = list(faults)
-    return lambda requested: left.pop(0) if left and requested == operation else None
+    return lambda requested, body: left.pop(0) if left and requested == operation else None
 
 
 @contextmanager

@@ -21,6 +21,8 @@ APP = Path(__file__).parents[2] / "app.py"
 # The time-out of .chalice/config.json.
 SECONDS = 28.0
 
+# A handler, after how many requests it is to die, and for which events.
+Order = tuple[str, int, Callable[[dict[str, Any]], bool]]
 Build = Callable[[ManyWebsocketAPI], Chat]
 StartMany = Callable[[Sequence[str], str, float], "Future[SendResult]"]
 
@@ -58,7 +60,7 @@ class Functions:
         running: How many events are being dealt with, or wait for an environment.
     """
 
-    def __init__(self, build: Build, crashes: Crashes, most: int = 64) -> None:
+    def __init__(self, build: Build, crashes: Crashes, most: int) -> None:
         self.made = 0
         self.crashed = 0
         self.invocations: Counter[str] = Counter()
@@ -68,16 +70,22 @@ class Functions:
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="lambda")
         self._lock = threading.Lock()
         self._idle: list[ModuleType] = []
-        self._orders: dict[str, list[int | None]] = {}
+        self._orders: list[Order] = []
 
-    def crash(self, handler: str, *, after: int) -> None:
-        """Let the next invocation of a handler die after so many requests to DynamoDB and SQS, and posts."""
-        self.crash_in_turn(handler, [after])
+    def crash(
+        self, handler: str, *, after: int, when: Callable[[dict[str, Any]], bool] = lambda event: True
+    ) -> None:
+        """Let the next invocation of a handler die after so many requests to DynamoDB and SQS, and posts.
 
-    def crash_in_turn(self, handler: str, after: Sequence[int | None]) -> None:
-        """Likewise for each of the next invocations; None for one that lives."""
+        Ordered again, the one after it likewise.
+
+        Args:
+            handler: The handler.
+            after: How many requests it still makes.
+            when: Whether it is to be an invocation with this event.
+        """
         with self._lock:
-            self._orders.setdefault(handler, []).extend(after)
+            self._orders.append((handler, after, when))
 
     def call_off(self) -> None:
         """Let no more die."""
@@ -93,8 +101,7 @@ class Functions:
         with self._lock:
             self.invocations[handler] += 1
             self.running += 1
-            orders = self._orders.get(handler)
-            after = orders.pop(0) if orders else None
+            after = self._ordered(handler, event)
         invocation = self._threads.submit(self._run, handler, event, after)
         invocation.add_done_callback(self._done)
         return invocation
@@ -128,6 +135,13 @@ class Functions:
             self._crashes.after(None)
         self._give_back(environment)
         return response
+
+    def _ordered(self, handler: str, event: dict[str, Any]) -> int | None:
+        for order in self._orders:
+            if order[0] == handler and order[2](event):
+                self._orders.remove(order)
+                return order[1]
+        return None
 
     def _done(self, invocation: "Future[Any]") -> None:
         with self._lock:

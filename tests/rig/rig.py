@@ -38,6 +38,7 @@ class Rig:
         clock: The time of everything that grows old. It stands still; see ``advance``.
         logger: Takes the app's log.
         seed: Of the connection ids.
+        most_environments: Of Lambda, at the same time.
 
     Attributes:
         url: Where to connect.
@@ -49,7 +50,13 @@ class Rig:
     """
 
     def __init__(
-        self, dynamodb: Any, env: Mapping[str, str], clock: Clock, logger: Logger, seed: int = 0
+        self,
+        dynamodb: Any,
+        env: Mapping[str, str],
+        clock: Clock,
+        logger: Logger,
+        seed: int = 0,
+        most_environments: int = 64,
     ) -> None:
         self.clock = clock
         self.dynamodb = dynamodb
@@ -58,7 +65,7 @@ class Rig:
         self._thread = LoopThread()
         self.callbacks = Callbacks(self._thread.loop)
         self.crashes = Crashes(dynamodb)
-        self.functions = Functions(self._build, self.crashes)
+        self.functions = Functions(self._build, self.crashes, most_environments)
         self.gateway = Gateway(self.functions, self.callbacks, clock, random.Random(seed))
         queue = json.loads(TEMPLATE.read_text())["Resources"]["FanOut"]["Properties"]
         self.queues = Queues(

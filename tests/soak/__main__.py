@@ -25,11 +25,8 @@ from local.account import environment
 from local.emulator import Emulator
 from tests.functional.log import Log
 from tests.functional.tables import Tables
-from tests.soak.soak import Soak
+from tests.soak.soak import WRONG, Soak
 from tests.tools import free_port
-
-# What must be 0.
-WRONG = ("lost", "unsent", "repeated", "disordered", "pruned_alive")
 
 
 def main() -> int:

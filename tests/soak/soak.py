@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -18,21 +19,26 @@ from tests.soak.timing import TICK, Time
 from tests.soak.visitor import Visitor
 from tests.soak.weather import Weather
 
-HALL = "hall"
-CORNERS = ("cats", "dogs", "birds", "fish")
-ROOMS = (HALL, *CORNERS)
-MOST_VISITORS = 120
+HALLS = ("hall1", "hall2", "hall3", "hall4", "hall5")
+CORNERS = ("cats", "dogs", "birds", "fish", "mice", "bees")
+ROOMS = (*HALLS, *CORNERS)
 # Each user has several devices: that one of them comes or goes is news for nobody.
-USERS = 20
-# Until all are there, in ticks.
-GATHERING = 100
-# Of what is said, the part that is said in the hall.
-IN_THE_HALL = 0.6
-# How long the chat has to make up for everything once nothing fails any more: longer than its queue
-# tries and its clients' pings are apart, in ticks.
-HEALING = 1200
-# Beyond CHAT_INLINE_RECIPIENTS, so that workers are of use.
-SETTINGS = {"CHAT_INLINE_RECIPIENTS": "80", "CHAT_MAX_CONCURRENCY": "8"}
+DEVICES = 10
+# How many visitors come in a tick before it begins.
+ARRIVING = 4
+# Of what is said, the part that is said in a hall.
+IN_HALLS = 0.8
+# Of what is said there, the part that does not wait for its turn; and a turn, in s.
+INTERRUPTING = 0.02
+TURN = 0.2
+# How long the chat has to make up for everything once nothing fails any more, in ticks: longer than the
+# visibility of its queue and all the attempts of its workers.
+HEALING = 600
+# What must be 0.
+WRONG = ("lost", "unsent", "repeated", "disordered", "pruned_alive")
+ENVIRONMENTS = 16
+# The halls have more members than are sent to inline, so that workers are of use.
+SETTINGS = {"CHAT_INLINE_RECIPIENTS": "90", "CHAT_MAX_CONCURRENCY": "8"}
 
 
 class Soak:
@@ -42,7 +48,10 @@ class Soak:
         tables: Empty ones.
         logger: Takes the app's log.
         seed: All that happens follows from it, but for what threads make of it.
+        visitors: Most who are there at the same time.
         settings: The app's, beside the tables.
+        healing: See ``HEALING``.
+        answer_seconds: How long visitors wait for an answer.
         progress: Called every second with the figures so far.
     """
 
@@ -51,12 +60,18 @@ class Soak:
         tables: Tables,
         logger: Logger,
         seed: int,
+        visitors: int = 300,
         settings: Mapping[str, str] = SETTINGS,
+        healing: int = HEALING,
+        answer_seconds: float = 25.0,
         progress: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._tables = tables
         self._seed = seed
         self._progress = progress
+        self._most = visitors
+        self._healing = healing
+        self._answer_seconds = answer_seconds
         self._schedule = schedule(seed)
         self._chance = random.Random(seed + 1)
         self._ledger = Ledger()
@@ -64,7 +79,11 @@ class Soak:
         self._visitors: list[Visitor] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
-        self._rig = Rig(tables.client, {**tables.settings(), **settings}, Clock(1_700_000_000), logger, seed)
+        self._pruned: set[str] = set()
+        tables.client.meta.events.register("before-call.dynamodb.DeleteItem", self._row_deleted)
+        self._free_at = dict.fromkeys(ROOMS, 0.0)
+        env = {**tables.settings(), **settings}
+        self._rig = Rig(tables.client, env, Clock(1_700_000_000), logger, seed, ENVIRONMENTS)
 
     def run(self, minutes: float) -> dict[str, Any]:
         """Run it, and say what came of it: the figures, those that must be 0 among them."""
@@ -77,11 +96,12 @@ class Soak:
 
     async def _run(self, ticks: int) -> dict[str, Any]:
         self._time = Time(self._rig)
-        await self._pass(GATHERING, self._gather)
+        await self._pass(2 * self._most // ARRIVING, self._gather)
+        before = self._weather.injected
         await self._pass(ticks, self._act)
         self._weather.clear()
         await self._heal()
-        verdict = await self._verdict()
+        verdict = await self._verdict(before)
         await asyncio.gather(*(visitor.go() for visitor in self._visitors))
         return verdict
 
@@ -90,14 +110,15 @@ class Soak:
         for tick in range(ticks):
             act()
             await self._time.tick()
-            if tick % 20 == 0:
+            if tick % 10 == 0:
                 await self._read_wire()
                 self._progress(self._so_far(tick / ticks))
             await asyncio.sleep(max(0.0, began + (tick + 1) * TICK - time.monotonic()))
 
     def _gather(self) -> None:
-        for _ in range(2 * MOST_VISITORS // GATHERING):
-            if len(self._visitors) < MOST_VISITORS:
+        """Let visitors come, and then get to know their rooms."""
+        for _ in range(ARRIVING):
+            if len(self._visitors) < self._most:
                 self._arrive()
 
     def _act(self) -> None:
@@ -110,7 +131,7 @@ class Soak:
 
     def _let(self, action: Action) -> None:
         if action.kind == "arrive":
-            if len(self._visitors) < MOST_VISITORS:
+            if len(self._visitors) < self._most:
                 self._arrive()
             return
         ready = [visitor for visitor in self._visitors if visitor.ready]
@@ -119,11 +140,7 @@ class Soak:
         visitor = ready[int(action.who * len(ready))]
         match action.kind:
             case "say":
-                rooms = sorted(visitor.stays)
-                if HALL in rooms and action.what < IN_THE_HALL:
-                    self._start(visitor.say(HALL))
-                elif rooms:
-                    self._start(visitor.say(rooms[int(action.what * len(rooms))]))
+                self._say(visitor, action)
             case "join":
                 room = ROOMS[int(action.what * len(ROOMS))]
                 if room not in visitor.stays:
@@ -141,14 +158,37 @@ class Soak:
                 late = 200 * action.what
                 self._cut(visitor, [(), (0.0,), (0.0, 0.0), (late,), (0.0, late)][action.times(5) - 1])
 
+    def _say(self, visitor: Visitor, action: Action) -> None:
+        """Say something; in a hall mostly when nobody else does, because all there ask for a gap."""
+        halls = [room for room in sorted(visitor.stays) if room in HALLS]
+        corners = [room for room in sorted(visitor.stays) if room in CORNERS]
+        rooms = halls if action.who < IN_HALLS else corners
+        if not rooms:
+            return
+        room = rooms[int(action.what * len(rooms))]
+        now = time.monotonic()
+        if room in HALLS and now < self._free_at[room] and action.what > INTERRUPTING:
+            return
+        self._free_at[room] = now + TURN
+        self._start(visitor.say(room))
+
     def _arrive(self) -> None:
         self._count += 1
-        corner = CORNERS[self._chance.randrange(len(CORNERS))]
-        rooms = [HALL, corner] if self._chance.random() < 0.9 else [corner]
+        halls = self._chance.sample(HALLS, self._chance.choice((1, 2, 2)))
+        rooms = [*halls, CORNERS[self._chance.randrange(len(CORNERS))]]
         chance = random.Random(self._chance.random())
-        user = f"user{self._chance.randrange(USERS)}"
+        user = f"user{self._chance.randrange(-(-self._most // DEVICES))}"
         self._visitors.append(
-            Visitor(self._count, user, self._rig.url, rooms, self._ledger, self._time, chance)
+            Visitor(
+                self._count,
+                user,
+                self._rig.url,
+                rooms,
+                self._ledger,
+                self._time,
+                chance,
+                self._answer_seconds,
+            )
         )
 
     def _part(self, visitor: Visitor) -> None:
@@ -173,15 +213,15 @@ class Soak:
             # Shows whoever has missed the last message that there is a gap.
             speaker = next(visitor for visitor in self._visitors if visitor.ready and room in visitor.stays)
             self._start(speaker.say(room))
-        for _ in range(HEALING):
+        for _ in range(self._healing):
             await self._pass(1, lambda: None)
             if not self._tasks and self._rig.settled and self._rig.queues.idle:
                 await self._read_wire()
                 if not self._ledger.lost() and not self._unsent():
                     break
 
-    async def _verdict(self) -> dict[str, Any]:
-        injected = self._weather.injected
+    async def _verdict(self, before: Counter[str]) -> dict[str, Any]:
+        injected = self._weather.injected - before
         return {
             "messages": self._ledger.messages,
             "deliveries": self._wire.deliveries,
@@ -222,10 +262,18 @@ class Soak:
             ]
         return unsent
 
+    def _row_deleted(self, params: dict[str, Any], **_: Any) -> None:
+        """A row is about to be deleted; that of an open socket must not be."""
+        request = json.loads(params["body"])
+        socket = self._rig.gateway.sockets.get(request["Key"]["connectionid"]["S"])
+        if request["TableName"] == self._tables.connections and socket is not None and socket.is_open:
+            self._pruned.add(socket.id)
+
     def _pruned_alive(self) -> set[str]:
-        """Sockets that are open, or were until the chat closed them, and have no row."""
+        """Sockets that have lost their row while they were open."""
+        before = self._rig.gateway.open
         rows = {item["connectionid"]["S"] for item in self._tables.items(self._tables.connections)}
-        return (self._rig.gateway.open - rows) | set(self._rig.callbacks.closed)
+        return self._pruned | ((before & self._rig.gateway.open) - rows)
 
     async def _read_wire(self) -> None:
         """Take down what has gone to the sockets since the last time."""

@@ -1,6 +1,7 @@
 """The faults of a soak, put upon the rig."""
 
 import random
+import threading
 from collections import Counter, deque
 from collections.abc import Callable
 
@@ -10,13 +11,25 @@ from tests.rig.rig import Rig
 from tests.soak.schedule import Action
 
 # What the operations of DynamoDB can meet.
-OPERATIONS = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "Query")
+OPERATIONS = (
+    "GetItem",
+    "PutItem",
+    "UpdateItem",
+    "DeleteItem",
+    "TransactWriteItems",
+    "Query",
+    "BatchWriteItem",
+)
 # Requests that a hot partition refuses: more than botocore tries for one call.
 HEAT = 8
 # Points at which a handler can die; those of it that it does not reach it survives.
 POINTS = 40
+# The part of what fails that may be about a large room: what delays a message there, or uses its number
+# up, makes everybody there ask for the history.
+IN_LARGE_ROOMS = 0.05
+LARGE = '"hall'
 # How long something lasts that lasts, in ticks.
-LONGEST_HANG = 40
+LONGEST_HANG = 30
 LONGEST_HOLD = 20
 
 
@@ -32,10 +45,13 @@ class Weather:
         self._rig = rig
         self._tick = 0
         self._ending: list[tuple[int, Callable[[], object]]] = []
-        self._tables: dict[str, deque[StorageFault]] = {operation: deque() for operation in OPERATIONS}
-        self._tables["BatchWriteItem"] = deque()
+        # With whether it may be a request for a large room.
+        self._tables: dict[str, deque[tuple[StorageFault, bool]]] = {
+            operation: deque() for operation in OPERATIONS
+        }
         self._storage = StorageFaults(rig.dynamodb, self._storage_fault)
         self._forgotten = 0
+        self._lock = threading.Lock()
         rig.queues.shuffle = chance.shuffle
 
     @property
@@ -82,18 +98,25 @@ class Weather:
                 self._rig.do(self._rig.gateway.may_open.clear)
                 self._later(action.times(LONGEST_HOLD), lambda: self._rig.do(self._rig.gateway.may_open.set))
             case "crash connect" | "crash message" | "crash disconnect" | "crash deliver":
-                self._rig.functions.crash(action.kind.removeprefix("crash "), after=action.times(POINTS) - 1)
+                handler = action.kind.removeprefix("crash ")
+                anywhere = action.who < IN_LARGE_ROOMS
+                self._rig.functions.crash(
+                    handler,
+                    after=action.times(POINTS) - 1,
+                    when=lambda event: anywhere or LARGE not in event.get("body", ""),
+                )
             case "throttle a table":
-                self._tables[self._operation(action)].append(StorageFault.THROTTLED)
+                self._fail(self._operation(action), StorageFault.THROTTLED, action)
             case "heat a table":
-                self._tables[self._operation(action)].extend([StorageFault.THROTTLED] * HEAT)
+                for _ in range(HEAT):
+                    self._fail(self._operation(action), StorageFault.THROTTLED, action)
             case "conflict":
                 for operation in ("TransactWriteItems", "DeleteItem")[: action.times(2)]:
-                    self._tables[operation].append(StorageFault.CONFLICT)
+                    self._fail(operation, StorageFault.CONFLICT, action)
             case "lose an answer":
-                self._tables[self._operation(action)].append(StorageFault.LOST)
+                self._fail(self._operation(action), StorageFault.LOST, action)
             case "do a part of a batch":
-                self._tables["BatchWriteItem"].append(StorageFault.PARTLY)
+                self._fail("BatchWriteItem", StorageFault.PARTLY, action)
             case "repeat from the queue":
                 self._rig.queues.repeats += 1
             case "refuse a part of a write":
@@ -102,13 +125,15 @@ class Weather:
                 self._forgotten += 1
                 self._rig.functions.forget()
 
-    def _storage_fault(self, operation: str) -> StorageFault | None:
-        faults = self._tables.get(operation)
-        try:
-            return faults.popleft() if faults else None
-        except IndexError:
-            # Another thread had it.
-            return None
+    def _fail(self, operation: str, fault: StorageFault, action: Action) -> None:
+        self._tables[operation].append((fault, action.what < IN_LARGE_ROOMS))
+
+    def _storage_fault(self, operation: str, body: bytes) -> StorageFault | None:
+        with self._lock:
+            faults = self._tables.get(operation)
+            if not faults or (LARGE.encode() in body and not faults[0][1]):
+                return None
+            return faults.popleft()[0]
 
     def _answer(self, action: Action, answers: list[int | Answer]) -> None:
         if (connection_id := self._somebody(action)) is not None:

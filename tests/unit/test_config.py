@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from chalicelib.config import ConfigError, Settings
@@ -35,3 +37,95 @@ def test_a_variable_sets_a_setting() -> None:
 def test_a_bad_value_fails_by_name(variable: str, value: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         Settings.from_env({variable: value})
+
+
+SECRET = "arn:aws:ssm:eu-west-1:123456789012:parameter/chat/secret"
+HMAC = {
+    "CHAT_AUTH": "jwt",
+    "CHAT_JWT_SECRET_ARN": SECRET,
+    "CHAT_JWT_ISSUER": "issuer",
+    "CHAT_JWT_AUDIENCE": "chat",
+}
+PUBLIC = {
+    "CHAT_AUTH": "jwt",
+    "CHAT_JWKS": "https://issuer.example/keys",
+    "CHAT_JWT_ALGORITHMS": "RS256,ES256",
+    "CHAT_JWT_ISSUER": "issuer",
+    "CHAT_JWT_AUDIENCE": "chat",
+}
+
+
+def without(variable: str, env: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name != variable}
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        HMAC,
+        {
+            **HMAC,
+            "CHAT_JWT_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:1:secret:chat/secret-AbCdEf",
+        },
+        PUBLIC,
+        {**PUBLIC, "CHAT_JWT_ALGORITHMS": "EdDSA"},
+        {**PUBLIC, "CHAT_JWKS": "chalicelib/keys.json"},
+        {**PUBLIC, "CHAT_JWKS": "http://127.0.0.1:8000/keys"},
+        {"CHAT_ALLOWED_ORIGINS": "https://a.example, http://localhost:8000", "CHAT_REQUIRE_ORIGIN": "true"},
+        {"CHAT_API": "a1b2c3d4e5/dev"},
+        {"CHAT_RATE_PER_SECOND": "0"},
+    ],
+)
+def test_what_goes_together(env: dict[str, str]) -> None:
+    Settings.from_env(env)
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"CHAT_AUTH": "oauth"}, "CHAT_AUTH must be none or jwt"),
+        ({"CHAT_AUTH": "jwt"}, "CHAT_JWT_SECRET_ARN is missing"),
+        ({**HMAC, "CHAT_AUTH": "none"}, "CHAT_JWT_SECRET_ARN needs CHAT_AUTH=jwt"),
+        ({"CHAT_ROOMS_CLAIM": "rooms"}, "CHAT_ROOMS_CLAIM needs CHAT_AUTH=jwt"),
+        ({"CHAT_JWKS": "keys.json"}, "CHAT_JWKS needs CHAT_AUTH=jwt"),
+        ({**HMAC, "CHAT_JWKS": "keys.json"}, "CHAT_JWKS cannot be given with HS256"),
+        ({**HMAC, "CHAT_JWT_ALGORITHMS": "HS256,RS256"}, "CHAT_JWT_ALGORITHMS must be HS256 alone"),
+        ({**HMAC, "CHAT_JWT_ALGORITHMS": "none"}, "CHAT_JWT_ALGORITHMS must be"),
+        ({**PUBLIC, "CHAT_JWT_ALGORITHMS": "RS256,none"}, "CHAT_JWT_ALGORITHMS must be"),
+        ({**PUBLIC, "CHAT_JWT_ALGORITHMS": "rs256"}, "CHAT_JWT_ALGORITHMS must be"),
+        ({**HMAC, "CHAT_JWT_SECRET_ARN": "a secret in plain sight"}, "CHAT_JWT_SECRET_ARN must be the ARN"),
+        (
+            {**HMAC, "CHAT_JWT_SECRET_ARN": "arn:aws:s3:::bucket/secret"},
+            "CHAT_JWT_SECRET_ARN must be the ARN",
+        ),
+        ({**PUBLIC, "CHAT_JWT_SECRET_ARN": SECRET}, "CHAT_JWT_SECRET_ARN goes with HS256 alone"),
+        (
+            {**PUBLIC, "CHAT_JWKS": "http://issuer.example/keys"},
+            "CHAT_JWKS must be an https://",
+        ),
+        ({**PUBLIC, "CHAT_JWKS": "ftp://issuer.example/keys"}, "CHAT_JWKS must be"),
+        ({**PUBLIC, "CHAT_JWKS": "http://localhost:1@evil.example"}, "CHAT_JWKS must be"),
+        (without("CHAT_JWKS", PUBLIC), "CHAT_JWKS is missing"),
+        (
+            {name: value for name, value in HMAC.items() if name != "CHAT_JWT_ISSUER"},
+            "CHAT_JWT_ISSUER is missing",
+        ),
+        (
+            {name: value for name, value in HMAC.items() if name != "CHAT_JWT_AUDIENCE"},
+            "CHAT_JWT_AUDIENCE is missing",
+        ),
+        ({"CHAT_REQUIRE_ORIGIN": "true"}, "CHAT_REQUIRE_ORIGIN needs CHAT_ALLOWED_ORIGINS"),
+        ({"CHAT_REQUIRE_ORIGIN": "yes"}, "CHAT_REQUIRE_ORIGIN must be true or false"),
+        ({"CHAT_ALLOWED_ORIGINS": "*"}, "CHAT_ALLOWED_ORIGINS must be origins"),
+        ({"CHAT_ALLOWED_ORIGINS": "null"}, "CHAT_ALLOWED_ORIGINS must be origins"),
+        ({"CHAT_ALLOWED_ORIGINS": "https://A.example"}, "CHAT_ALLOWED_ORIGINS must be origins"),
+        ({"CHAT_ALLOWED_ORIGINS": "https://a.example/"}, "CHAT_ALLOWED_ORIGINS must be origins"),
+        ({"CHAT_ALLOWED_ORIGINS": "https://a.example,"}, "CHAT_ALLOWED_ORIGINS must be origins"),
+        ({"CHAT_RATE_BURST": "101"}, "CHAT_RATE_BURST must be 100 at most"),
+        ({"CHAT_RATE_BURST": "0"}, "CHAT_RATE_BURST must be a whole number from 1"),
+        ({"CHAT_API": "https://a1b2.execute-api"}, "CHAT_API must be"),
+    ],
+)
+def test_what_does_not_go_together_fails_by_name(env: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        Settings.from_env(env)

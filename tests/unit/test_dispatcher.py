@@ -1,4 +1,5 @@
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 
 from chalicelib.actions.call import Action, Call, Services
 from chalicelib.actions.table import ACTIONS
+from chalicelib.auth.door import Door
 from chalicelib.broadcaster import Delivery
 from chalicelib.config import Settings
 from chalicelib.dispatcher import Outcome, dispatch
 from chalicelib.errors import GatewayUnavailable, NotInRoom
-from chalicelib.storage.connections import Connection
+from chalicelib.storage.connection import Connection
 from chalicelib.storage.heads import Head
 from chalicelib.storage.messages import Draft, Page, Receipt
 from chalicelib.storage.presence import Crossing
@@ -42,12 +44,15 @@ class Log:
 
 
 class Registry:
-    """Stands for connections and rooms: all is well, and nobody else is there."""
+    """Stands for connections, rooms and bans: all is well, and nobody else is there."""
 
     def join(self, connection: Connection, room: str) -> list[Crossing]:
         return []
 
     leave = rename = join
+
+    def rooms(self, name: str) -> set[str]:
+        return set()
 
     def members(self, room: str) -> list[Member]:
         return [Member("c1=", "alice", Form.TEXT, 0, 10**12)]
@@ -63,7 +68,17 @@ class Speaker:
         self.published: list[tuple[str, Event]] = []
         self.forbidden = False
         registry: Any = Registry()
-        self.services = Services(Settings(), actions, registry, registry, Log(), self)  # type: ignore[arg-type]
+        settings = Settings()
+        self.services = Services(
+            settings=settings,
+            actions=actions,
+            door=Door.of(settings, time.time),
+            connections=registry,
+            rooms=registry,
+            bans=registry,
+            messages=Log(),  # type: ignore[arg-type]
+            broadcaster=self,  # type: ignore[arg-type]
+        )
 
     def publish(self, room: str, event: Event, deadline: float, delivery: Delivery, **_: object) -> None:
         self.published.append((room, event))

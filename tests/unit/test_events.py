@@ -144,7 +144,14 @@ def test_what_api_gateway_would_not_send_is_too_large(form: Form) -> None:
         ),
         (
             Error(code="bad_json", message="no"),
-            {"type": "error", "code": "bad_json", "message": "no", "action": None, "ref": None},
+            {
+                "type": "error",
+                "code": "bad_json",
+                "message": "no",
+                "action": None,
+                "retryAfter": None,
+                "ref": None,
+            },
         ),
     ],
 )

@@ -13,7 +13,7 @@ NOT_JSON = {
     "huge number inside": '{"action": ' + "9" * 5000 + "}",
     "infinite number": '{"action": 1e999}',
     "deep nesting": "[" * 60_000,
-    "deep nesting inside": '{"action": ' + '{"a":' * 60_000,
+    "deep nesting inside": '{"action": ' + '{"a":' * 20_000,
     "repeated field": '{"action": "ping", "action": "help"}',
     "repeated field inside": '{"action": "ping", "x": {"a": 1, "a": 2}}',
     "escaped lone surrogate": r'{"action": "\ud800"}',

@@ -1,0 +1,62 @@
+"""The secret that ``HS256`` signs with, from SSM Parameter Store or Secrets Manager."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .refreshed import Refreshed
+
+# As long as what it makes, or it is the part to guess (RFC 7518, 3.2).
+SHORTEST = 32
+
+_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+
+
+class WeakSecret(ValueError):
+    """The secret is shorter than ``SHORTEST`` bytes."""
+
+
+class Secret:
+    """The key of all tokens, which the issuer has too.
+
+    Args:
+        arn: Its ARN, in either service.
+        clock: Unix time in s.
+        client: Makes boto3's client of a service.
+    """
+
+    def __init__(
+        self, arn: str, clock: Callable[[], float], client: Callable[..., Any] = boto3.client
+    ) -> None:
+        self._arn = arn
+        self._client = client
+        self._secret = Refreshed(self._read, (ClientError, BotoCoreError, WeakSecret), clock)
+
+    def keys(self, algorithm: str, kid: str | None) -> Iterator[bytes]:
+        """The key as it was last read, and then as it is now if it has changed.
+
+        Raises:
+            KeysUnavailable: It cannot be read.
+        """
+        known = self._secret.get()
+        yield known
+        if (now := self._secret.again()) != known:
+            yield now
+
+    def _read(self) -> bytes:
+        _, _, service, region, _, resource = self._arn.split(":", 5)
+        client = self._client(service, region_name=region, config=_CONFIG)
+        if service == "ssm":
+            # Not by its ARN, whose permission emulators do not find.
+            name = resource.removeprefix("parameter")
+            answer = client.get_parameter(Name=name, WithDecryption=True)
+            secret = str(answer["Parameter"]["Value"]).encode()
+        else:
+            answer = client.get_secret_value(SecretId=self._arn)
+            secret = bytes(answer.get("SecretBinary") or answer["SecretString"].encode())
+        if len(secret) < SHORTEST:
+            raise WeakSecret(f"the secret must have {SHORTEST} bytes at least")
+        return secret

@@ -1,0 +1,95 @@
+"""What a client says to connect: the query, the headers, the subprotocols of its WebSocket handshake."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .errors import BadRequest, BadToken
+from .wire.events import Form
+from .wire.fields import Field, Name, Room
+from .wire.requests import LOBBY
+
+SUBPROTOCOL = "chat.v1"
+BEARER = "bearer."
+
+F = TypeVar("F", bound=Field)
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """The handshake that a ``$connect`` event is of.
+
+    Attributes:
+        headers: By their names in lower case.
+        query: The values of each parameter.
+    """
+
+    headers: Mapping[str, str]
+    query: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> "Handshake":
+        """Read an event. The case of a header's name is the client's choice."""
+        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        return cls(headers, event.get("multiValueQueryStringParameters") or {})
+
+    @property
+    def protocols(self) -> list[str]:
+        """The subprotocols that it offers."""
+        offers = self.headers.get("sec-websocket-protocol", "").split(",")
+        return [offer.strip() for offer in offers if offer.strip()]
+
+    @property
+    def form(self) -> Form:
+        """How the client wants its events."""
+        return Form.JSON if SUBPROTOCOL in self.protocols else Form.TEXT
+
+    @property
+    def origin(self) -> str | None:
+        """The page that connects, as its browser says."""
+        return self.headers.get("origin")
+
+    @property
+    def token(self) -> str | None:
+        """The token, from ``Authorization``, else from a subprotocol, else from the query.
+
+        Raises:
+            BadToken: There are several in one of them.
+        """
+        scheme, _, credentials = self.headers.get("authorization", "").partition(" ")
+        header = [credentials.strip()] if scheme.lower() == "bearer" else []
+        offered = [each.removeprefix(BEARER) for each in self.protocols if each.startswith(BEARER)]
+        for found in (header, offered, self.query.get("token", ())):
+            if len(found) > 1:
+                raise BadToken("the token must be given once")
+            if found:
+                return found[0]
+        return None
+
+    @property
+    def name(self) -> str | None:
+        """The name that it asks for.
+
+        Raises:
+            BadRequest: It is none, or there are two.
+        """
+        names = [_parameter("name", Name, value) for value in self.query.get("name", ())]
+        if len(names) > 1:
+            raise BadRequest("name", "must be given once")
+        return names[0] if names else None
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The rooms that it wants to be in.
+
+        Raises:
+            BadRequest: One of them is no room.
+        """
+        return frozenset(_parameter("room", Room, value) for value in self.query.get("room", (LOBBY,)))
+
+
+def _parameter(name: str, kind: type[F], value: str) -> F:
+    try:
+        return kind.parse(value)
+    except ValueError as error:
+        raise BadRequest(name, str(error)) from error

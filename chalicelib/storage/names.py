@@ -1,0 +1,177 @@
+"""Who has which name: how many connections it has, how fast they speak, and that no other looks like it.
+
+There is one item for each name that is connected, beside the memberships in ``ChatRooms``, under what
+the name looks like: two names that look the same have one item, and it is the first one's.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ..errors import Forbidden
+from ..wire.lookalikes import skeleton
+from .bucket import ATTRIBUTE, Bucket
+from .faults import translated, write
+
+
+class Names:
+    """Claims names for connections, and gives them back.
+
+    A claim is written in one transaction with the connection that it is for. All methods raise
+    ``StorageUnavailable`` when DynamoDB does not do it.
+
+    Args:
+        client: boto3's DynamoDB client.
+        table: Table of the memberships.
+        most: Connections that a name can have.
+        bucket: What all connections of a name share; None for no limit.
+        clock: Unix time in s.
+    """
+
+    def __init__(
+        self, client: Any, table: str, most: int, bucket: Bucket | None, clock: Callable[[], float]
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._most = most
+        self._bucket = bucket
+        self._clock = clock
+
+    def claim(self, name: str, connection_id: str, expires_at: int) -> dict[str, Any]:
+        """The item of a transaction that claims a name for a connection, which expires then (Unix, in s)."""
+        mine = _entry(connection_id, expires_at)
+        expression = "ADD connections :mine SET #name = :name, expiresAt = :expires"
+        values: dict[str, Any] = {
+            ":mine": {"SS": [mine]},
+            ":me": {"S": mine},
+            ":name": {"S": name},
+            ":expires": {"N": str(expires_at)},
+            ":most": {"N": str(self._most)},
+        }
+        if self._bucket is not None:
+            expression += f", {ATTRIBUTE} = if_not_exists({ATTRIBUTE}, :full)"
+            values[":full"] = self._bucket.full
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": _key(name),
+                "UpdateExpression": expression,
+                "ConditionExpression": "attribute_not_exists(connections) OR (#name = :name"
+                " AND (contains(connections, :me) OR size(connections) < :most))",
+                "ExpressionAttributeNames": {"#name": "name"},
+                "ExpressionAttributeValues": values,
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def refused(self, name: str, item: dict[str, Any]) -> None:
+        """Say why a claim was refused; what stood against it is removed where it has expired.
+
+        Args:
+            name: The name.
+            item: The item that the transaction gave back.
+
+        Raises:
+            Forbidden: The name has as many connections as it can, or looks like one that is connected.
+        """
+        entries = set(item.get("connections", {}).get("SS", ()))
+        dead = {entry for entry in entries if int(entry.partition("#")[0]) <= self._clock()}
+        if dead:
+            self._delete(name, dead)
+        elif item["name"]["S"] != name:
+            raise Forbidden("somebody is here under a name that looks the same")
+        else:
+            raise Forbidden(f"{name} has {self._most} connections, and cannot have more")
+
+    def others(self, name: str, connection_id: str) -> list[str]:
+        """Ids of the other connections that have a name."""
+        return [each for each in map(_id, self._entries(name)) if each != connection_id]
+
+    def release(self, name: str, connection_id: str, expires_at: int) -> None:
+        """Give a name back, claimed or not."""
+        mine = _entry(connection_id, expires_at)
+        with translated():
+            try:
+                write(
+                    self._client.delete_item,
+                    TableName=self._table,
+                    Key=_key(name),
+                    ConditionExpression="connections = :mine",
+                    ExpressionAttributeValues={":mine": {"SS": [mine]}},
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                self._delete(name, {mine})
+
+    def forget(self, name: str, connection_id: str) -> None:
+        """Give back what a connection that is not registered any more has left."""
+        left = {entry for entry in self._entries(name) if _id(entry) == connection_id}
+        if left:
+            self._delete(name, left)
+
+    def take(self, name: str, now_ms: int) -> int:
+        """Take a token for a frame.
+
+        Returns:
+            0, or the time in s after which there is one again.
+        """
+        if self._bucket is None:
+            return 0
+        with translated():
+            try:
+                write(
+                    self._client.update_item,
+                    TableName=self._table,
+                    Key=_key(name),
+                    UpdateExpression=self._bucket.expression,
+                    ConditionExpression=f"attribute_exists(connections) AND {self._bucket.condition}",
+                    ExpressionAttributeValues=self._bucket.values(now_ms),
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException as error:
+                item = error.response.get("Item")
+                return self._bucket.wait_seconds(item, now_ms) if item and ATTRIBUTE in item else 0
+        return 0
+
+    def _entries(self, name: str) -> set[str]:
+        with translated():
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="roomId = :looks",
+                ExpressionAttributeValues={":looks": _key(name)["roomId"]},
+                ConsistentRead=True,
+            )
+        entries = [item.get("connections", {}).get("SS", ()) for item in answer["Items"]]
+        return {entry for each in entries for entry in each}
+
+    def _delete(self, name: str, entries: set[str]) -> None:
+        with translated(), suppress(self._client.exceptions.ConditionalCheckFailedException):
+            answer = write(
+                self._client.update_item,
+                TableName=self._table,
+                Key=_key(name),
+                UpdateExpression="DELETE connections :gone",
+                ConditionExpression="attribute_exists(connections)",
+                ExpressionAttributeValues={":gone": {"SS": sorted(entries)}},
+                ReturnValues="ALL_NEW",
+            )
+            if "connections" not in answer["Attributes"]:
+                # Not where somebody of that name has come meanwhile.
+                write(
+                    self._client.delete_item,
+                    TableName=self._table,
+                    Key=_key(name),
+                    ConditionExpression="attribute_not_exists(connections)",
+                )
+
+
+def _key(name: str) -> dict[str, Any]:
+    looks = skeleton(name)
+    return {"roomId": {"S": f"#@{looks}"}, "connectionid": {"S": looks}}
+
+
+def _entry(connection_id: str, expires_at: int) -> str:
+    return f"{expires_at}#{connection_id}"
+
+
+def _id(entry: str) -> str:
+    return entry.partition("#")[2]

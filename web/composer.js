@@ -1,0 +1,74 @@
+/** Where one writes. */
+
+import {byId} from "./dom.js";
+
+const LONGEST = 4096;
+// From here on, it is told how much is left.
+const NEARLY = 3900;
+const TYPING_MS = 3000;
+
+export class Composer {
+	#form = byId("composer");
+	#text = byId("text");
+	#typing;
+	#saidAt = 0;
+	#timer;
+
+	/** `send` takes a text, `typing` whether one types. */
+	constructor(send, typing) {
+		this.#typing = typing;
+		this.#form.addEventListener("submit", (event) => {
+			event.preventDefault();
+			const text = this.draft.trimEnd().normalize("NFC");
+			if (!text.trim() || [...text].length > LONGEST) return;
+			this.draft = "";
+			send(text);
+		});
+		this.#text.addEventListener("keydown", (event) => {
+			// The Enter that ends a composition, as of Japanese, is not for us.
+			if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+			event.preventDefault();
+			this.#form.requestSubmit();
+		});
+		this.#text.addEventListener("input", () => {
+			this.#show();
+			this.#tell(this.draft.trim() !== "");
+		});
+	}
+
+	get draft() {
+		return this.#text.value;
+	}
+
+	set draft(text) {
+		this.#text.value = text;
+		this.#show();
+		this.#tell(false);
+	}
+
+	/** Say whom one writes to. */
+	address(to) {
+		this.#text.placeholder = byId("text-label").textContent = `Message ${to}`;
+	}
+
+	focus() {
+		this.#text.focus();
+	}
+
+	#show() {
+		const {style} = this.#text;
+		style.height = "auto";
+		style.height = `${this.#text.scrollHeight}px`;
+		const length = [...this.draft].length;
+		byId("left").textContent = length > NEARLY ? `${LONGEST - length} characters left` : "";
+		byId("send").toggleAttribute("data-idle", !this.draft.trim() || length > LONGEST);
+	}
+
+	#tell(typing) {
+		clearTimeout(this.#timer);
+		if (typing) this.#timer = setTimeout(() => this.#tell(false), TYPING_MS);
+		if (typing ? Date.now() - this.#saidAt < TYPING_MS : !this.#saidAt) return;
+		this.#saidAt = typing ? Date.now() : 0;
+		this.#typing(typing);
+	}
+}

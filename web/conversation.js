@@ -1,0 +1,105 @@
+/**
+ * A room, or what one and another person say to each other: what there is to show of it. No DOM.
+ *
+ * What was said is {id, seq, epoch, from, text, sentAt, mine}, or {id, notice, sentAt}; what is being sent is
+ * {ref, id, from, text, sentAt, failed}, its id null until the server has it, `failed` null or why.
+ */
+
+// What is kept of a room that nobody scrolls in; older messages are in the history.
+const KEPT = 300;
+const SLACK = 100;
+// A client that types says so every few seconds.
+const TYPING_MS = 6000;
+
+export class Conversation {
+	said = [];
+	sending = [];
+	/** Messages that nobody has looked at. */
+	unread = 0;
+	/** The id of the first of them, even when somebody has. */
+	marker = null;
+	hasOlder = false;
+	/** Whether the first messages are here, if there are any. */
+	begun = false;
+	/** Names here, with their numbers of connections. */
+	people = new Map();
+	nameless = 0;
+	draft = "";
+	#ids = new Set();
+	// Until when somebody types.
+	#typing = new Map();
+
+	/** `key`: a room, or `@` and a name. */
+	constructor(key) {
+		this.key = key;
+		this.isDirect = key.startsWith("@");
+		this.title = this.isDirect ? key.slice(1) || "Somebody" : key;
+	}
+
+	/** Take a message that comes next; false where it is here. `seen`: whether somebody looks. */
+	receive(message, seen) {
+		const {id, from, mine, text} = message;
+		if (this.#ids.has(id)) return false;
+		this.#ids.add(id);
+		if (mine) {
+			// A message has no ref: the ack tells its id, and may not have come yet.
+			const known = this.sending.find((each) => each.id === id);
+			this.drop(known ?? this.sending.find((each) => each.id === null && each.text === text));
+		}
+		this.#typing.delete(from);
+		this.said.push(message);
+		if (!mine && !seen) {
+			this.unread += 1;
+			this.marker ??= id;
+		}
+		return true;
+	}
+
+	/** Take older messages, in order. */
+	prepend(messages) {
+		const older = messages.filter(({id}) => !this.#ids.has(id));
+		for (const {id} of older) this.#ids.add(id);
+		this.said.unshift(...older);
+	}
+
+	/** Note something that nobody has said. */
+	note(notice) {
+		const last = this.said.at(-1);
+		if (last?.notice !== notice) this.said.push({id: null, notice, sentAt: last?.sentAt ?? Date.now()});
+	}
+
+	/** Forget the oldest of many. */
+	trim() {
+		if (this.isDirect || this.said.length <= KEPT + SLACK) return;
+		for (const {id} of this.said.splice(0, this.said.length - KEPT)) this.#ids.delete(id);
+		this.hasOlder = true;
+	}
+
+	/** The server has stored what was sent; it may have come already. */
+	acknowledged(sending, id) {
+		sending.id = id;
+		if (this.#ids.has(id)) this.drop(sending);
+	}
+
+	/** Give up what was to be sent. */
+	drop(sending) {
+		this.sending = this.sending.filter((each) => each !== sending);
+	}
+
+	/** The oldest, and the newest, that somebody has said. */
+	get first() {
+		return this.said.find(({text}) => text);
+	}
+
+	get last() {
+		return this.said.findLast(({text}) => text);
+	}
+
+	types(name, typing) {
+		this.#typing.set(name, typing ? Date.now() + TYPING_MS : 0);
+	}
+
+	whoTypes() {
+		return [...this.#typing].filter(([, until]) => until > Date.now()).map(([name]) => name);
+	}
+}

@@ -1,0 +1,41 @@
+/** What one can set: one's name, and whether the connection's figures are shown. */
+
+import {byId} from "./dom.js";
+import {FormField} from "./form-field.js";
+import {remember, tab} from "./memory.js";
+import {nameProblem, normalName, problem} from "./words.js";
+
+export class Settings {
+	/** `renamed` is told when one has another name; null where the token has it. */
+	constructor(chat, operator, renamed) {
+		const dialog = byId("settings");
+		const field = new FormField("rename");
+		const figures = byId("figures");
+		byId("rename-field").hidden = renamed === null;
+		figures.checked = operator.isShown;
+		figures.addEventListener("change", () => operator.show(figures.checked));
+		byId("settings-open").addEventListener("click", () => {
+			field.value = chat.name;
+			dialog.showModal();
+		});
+		byId("sign-out").addEventListener("click", () => {
+			remember("name", null, tab);
+			chat.close();
+			location.reload();
+		});
+		byId("settings-form").addEventListener("submit", async (event) => {
+			event.preventDefault();
+			try {
+				const wanted = normalName(field.value);
+				if (wanted !== chat.name) {
+					if (field.complain(nameProblem(field.value))) return;
+					await chat.setName(wanted);
+					renamed();
+				}
+				dialog.close();
+			} catch (error) {
+				field.complain(problem(error));
+			}
+		});
+	}
+}
