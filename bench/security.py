@@ -54,7 +54,7 @@ class AtHand:
 def verify(times: int) -> None:
     """Time the verification of tokens."""
     common = {"auth": "jwt", "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
-    expires = {"exp": int(time.time()) + 3600}
+    expires: dict[str, Any] = {"exp": int(time.time()) + 3600}
     cases: list[tuple[str, Any, str]] = [("HS256", SECRET, signed(**expires))]
     for algorithm in ("RS256", "ES256", "EdDSA"):
         pair = SigningKey(algorithm)
