@@ -56,7 +56,7 @@ def table(result: Mapping[str, Any]) -> str:
         f"{result['cores']} cores ({result['architecture']}): clients on core {result['client_core']}, "
         f"sink on core {result['sink_core']}; other processes took {result['others_share']:.0%} of the cores",
         f"Python {result['python']}, {result['openssl']}, {result['sink']}",
-        f"the sink takes, from wrk on {result['concurrency']} connections, in posts/s: {ceiling}",
+        f"the sink takes, from wrk on {result['concurrency']} connections, in posts/s at best: {ceiling}",
     ]
     for delay in result["ceiling_posts_per_s"]:
         lines += ["", ROW.format(f"a post takes {delay} ms", *HEAD)]
