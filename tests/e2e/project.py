@@ -34,7 +34,8 @@ class Project:
         venv = Path(sys.prefix)
         # -o: what is installed stays as it is, whatever the age of the copied files.
         fixed = ["-o", str(venv / ".installed"), "-o", "node_modules/.package-lock.json"]
-        return ["make", *fixed, f"VENV={venv}", *arguments]
+        # As from a terminal, where these tests themselves are run by make.
+        return ["make", "--no-print-directory", *fixed, f"VENV={venv}", *arguments]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a target to its end."""
