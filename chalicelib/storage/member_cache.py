@@ -66,7 +66,10 @@ class MemberCache:
         for page in self._rooms.pages(room):
             yield page
             keep = keep and len(members) + len(page) <= self._most_in_room
-            members = members + page if keep else []
+            if keep:
+                members += page
+            else:
+                members.clear()
         if version and keep:
             self._keep(room, _Kept(version, now + self._seconds, members))
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import Forbidden
 from ..wire.lookalikes import skeleton
 from .bucket import ATTRIBUTE, Bucket
+from .entries import expiry_of, id_of, to_entry
 from .faults import translated, write
 
 
@@ -39,7 +40,7 @@ class Names:
 
     def claim(self, name: str, connection_id: str, expires_at: int) -> dict[str, Any]:
         """The item of a transaction that claims a name for a connection, which expires then (Unix, in s)."""
-        mine = _entry(connection_id, expires_at)
+        mine = to_entry(connection_id, expires_at)
         expression = "ADD connections :mine SET #name = :name, expiresAt = :expires"
         values: dict[str, Any] = {
             ":mine": {"SS": [mine]},
@@ -75,7 +76,7 @@ class Names:
             Forbidden: The name has as many connections as it can, or looks like one that is connected.
         """
         entries = set(item.get("connections", {}).get("SS", ()))
-        dead = {entry for entry in entries if int(entry.partition("#")[0]) <= self._clock()}
+        dead = {entry for entry in entries if expiry_of(entry) <= self._clock()}
         if dead:
             self._delete(name, dead)
         elif item["name"]["S"] != name:
@@ -85,11 +86,11 @@ class Names:
 
     def others(self, name: str, connection_id: str) -> list[str]:
         """Ids of the other connections that have a name."""
-        return [each for each in map(_id, self._entries(name)) if each != connection_id]
+        return [each for each in map(id_of, self._entries(name)) if each != connection_id]
 
     def release(self, name: str, connection_id: str, expires_at: int) -> None:
         """Give a name back, claimed or not."""
-        mine = _entry(connection_id, expires_at)
+        mine = to_entry(connection_id, expires_at)
         with translated():
             try:
                 write(
@@ -104,7 +105,7 @@ class Names:
 
     def forget(self, name: str, connection_id: str) -> None:
         """Give back what a connection that is not registered any more has left."""
-        left = {entry for entry in self._entries(name) if _id(entry) == connection_id}
+        left = {entry for entry in self._entries(name) if id_of(entry) == connection_id}
         if left:
             self._delete(name, left)
 
@@ -167,11 +168,3 @@ class Names:
 def _key(name: str) -> dict[str, Any]:
     looks = skeleton(name)
     return {"roomId": {"S": f"#@{looks}"}, "connectionid": {"S": looks}}
-
-
-def _entry(connection_id: str, expires_at: int) -> str:
-    return f"{expires_at}#{connection_id}"
-
-
-def _id(entry: str) -> str:
-    return entry.partition("#")[2]

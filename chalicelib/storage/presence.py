@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .entries import expiry_of, to_entry
 from .faults import translated
 
 
@@ -48,7 +49,7 @@ class Presence:
                 Key=_key(room, name),
                 UpdateExpression="ADD connections :one SET expiresAt = :kept",
                 ExpressionAttributeValues={
-                    ":one": {"SS": [_entry(connection_id, expires_at)]},
+                    ":one": {"SS": [to_entry(connection_id, expires_at)]},
                     ":kept": {"N": str(kept_until)},
                 },
                 ReturnValues="ALL_OLD",
@@ -57,7 +58,7 @@ class Presence:
 
     def depart(self, room: str, name: str, connection_id: str, expires_at: int) -> Crossing | None:
         """Take a connection out; the crossing where it was there, and the name's last in the room."""
-        mine = _entry(connection_id, expires_at)
+        mine = to_entry(connection_id, expires_at)
         with translated():
             try:
                 before = self._client.update_item(
@@ -87,12 +88,8 @@ class Presence:
     def _live(self, answer: dict[str, Any]) -> set[str]:
         """The entries of a set that have not expired: a connection can die without a word."""
         entries = answer.get("Attributes", {}).get("connections", {}).get("SS", [])
-        return {entry for entry in entries if int(entry.partition("#")[0]) > self._clock()}
+        return {entry for entry in entries if expiry_of(entry) > self._clock()}
 
 
 def _key(room: str, name: str) -> dict[str, Any]:
     return {"roomId": {"S": f"#{room}"}, "connectionid": {"S": name}}
-
-
-def _entry(connection_id: str, expires_at: int) -> str:
-    return f"{expires_at}#{connection_id}"
