@@ -14,13 +14,14 @@ from aws_lambda_powertools import Logger
 from msgspec import Meta
 
 from .actions.call import Services
+from .actions.messages import message_of
 from .broadcaster import Delivery
 from .dispatcher import explain
 from .errors import BadRequest, RequestError
 from .logs import Record, logged
 from .storage.connection import Connection, personal_room
 from .storage.messages import Draft
-from .wire.events import Goodbye, Left, Message
+from .wire.events import Goodbye, Left
 from .wire.fields import Name, Room, Text
 from .wire.requests import Request, parse_request
 
@@ -108,18 +109,9 @@ class Operations:
             draft = Draft(request.room, request.sender, request.message, now_ms, OPERATOR, request.ref)
             receipt = self.services.messages.append(draft)
             if not receipt.duplicate:
-                message = Message(
-                    room=request.room,
-                    seq=receipt.seq,
-                    epoch=receipt.epoch,
-                    id=receipt.id,
-                    sender=request.sender,
-                    message=request.message,
-                    sent_at=now_ms,
-                )
                 self.services.broadcaster.publish(
                     request.room,
-                    message,
+                    message_of(draft, receipt),
                     time.monotonic() + remaining_seconds,
                     record.delivery,
                     members_version=receipt.members_version,

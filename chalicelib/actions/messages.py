@@ -11,18 +11,10 @@ from .call import Call
 def on_message(request: OnMessage, call: Call) -> Ack:
     """Store a message, and send it to every connection in its room, the sender's included."""
     call.must_be_in(request.room)
-    receipt = _store(call, request.room, request.message, request.ref)
+    draft = _draft(call, request.room, request.message, request.ref)
+    receipt = call.services.messages.append(draft)
     if not receipt.duplicate:
-        message = Message(
-            room=request.room,
-            seq=receipt.seq,
-            epoch=receipt.epoch,
-            id=receipt.id,
-            sender=call.caller.name,
-            message=request.message,
-            sent_at=call.now_ms,
-        )
-        call.publish(request.room, message, receipt.members_version)
+        call.publish(request.room, message_of(draft, receipt), receipt.members_version)
     return _ack(request.room, receipt, request.ref)
 
 
@@ -31,7 +23,7 @@ def private_message(request: PrivateMessage, call: Call) -> Ack:
     room = personal_room(request.to)
     if not any(True for _ in call.services.rooms.members(room)):
         raise NotFound(request.to)
-    receipt = _store(call, room, request.message, request.ref)
+    receipt = call.services.messages.append(_draft(call, room, request.message, request.ref))
     if not receipt.duplicate:
         message = Private(
             id=receipt.id,
@@ -58,10 +50,23 @@ def typing_indicator(request: TypingIndicator, call: Call) -> Ack:
     return Ack(room=request.room, ref=request.ref)
 
 
-def _store(call: Call, room: str, text: str, ref: str | None) -> Receipt:
+def message_of(draft: Draft, receipt: Receipt) -> Message:
+    """What a room is told of a message that has been stored."""
+    return Message(
+        room=draft.room,
+        seq=receipt.seq,
+        epoch=receipt.epoch,
+        id=receipt.id,
+        sender=draft.sender,
+        message=draft.text,
+        sent_at=draft.sent_at,
+    )
+
+
+def _draft(call: Call, room: str, text: str, ref: str | None) -> Draft:
     # '#' is in no name: a nameless connection's references cannot be taken for a user's.
     user = call.caller.name or f"#{call.caller.id}"
-    return call.services.messages.append(Draft(room, call.caller.name, text, call.now_ms, user, ref))
+    return Draft(room, call.caller.name, text, call.now_ms, user, ref)
 
 
 def _ack(room: str, receipt: Receipt, ref: str | None) -> Ack:
