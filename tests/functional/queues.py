@@ -3,8 +3,6 @@
 import uuid
 from typing import Any
 
-from chalicelib.chunks import Chunk
-
 
 class Queues:
     """A queue and its dead letters, of this test's own.
@@ -24,16 +22,6 @@ class Queues:
     def settings(self) -> dict[str, str]:
         """The environment variables that name these queues."""
         return {"CHAT_QUEUE": self.queue, "CHAT_DEAD_LETTER_QUEUE": self.dead_letters}
-
-    def take(self, name: str | None = None) -> list[Chunk]:
-        """Take what can be taken off a queue now, in no order."""
-        url = self.client.get_queue_url(QueueName=name or self.queue)["QueueUrl"]
-        chunks = []
-        while messages := self.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                chunks.append(Chunk.decode(message["Body"]))
-                self.client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return chunks
 
     def delete(self) -> None:
         """Delete the queues."""

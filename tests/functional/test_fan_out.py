@@ -128,6 +128,19 @@ class TestStreaming:
         assert publishing.result().delivered == 60
 
 
+def die_before_the_version(
+    tables: Tables, change: Callable[[Connection, str], object], connection: Connection | None
+) -> None:
+    """Let a connection join or leave the lobby, and the Lambda die after the transaction that does it."""
+    assert connection
+    # The one request after the transaction is that for the version.
+    crashes = Crashes(tables.client)
+    crashes.after(1)
+    with pytest.raises(Crash):
+        change(connection, "lobby")
+    crashes.after(None)
+
+
 class TestCache:
     def members(self, cache: MemberCache, heads: Heads) -> list[str]:
         version = heads.read("lobby").members_version
@@ -204,14 +217,7 @@ class TestCache:
         before, after = (ids[1:], ids) if change == "join" else (ids, ids[1:])
         assert reads() == (before, 1)
         changing = connections.join if change == "join" else connections.leave
-        connection = connections.get(ids[0])
-        assert connection
-        # The one request after the transaction is that for the version.
-        crashes = Crashes(tables.client)
-        crashes.after(1)
-        with pytest.raises(Crash):
-            changing(connection, "lobby")
-        crashes.after(None)
+        die_before_the_version(tables, changing, connections.get(ids[0]))
         assert reads() == (before, 0)
         clock.now += CACHE_SECONDS
         assert reads() == (after, 1)
@@ -228,13 +234,7 @@ class TestCache:
         assert one
         connections.leave(one, "lobby")
         reads()
-        crashes = Crashes(tables.client)
-        before = connections.get(ids[0])
-        assert before
-        crashes.after(1)
-        with pytest.raises(Crash):
-            connections.join(before, "lobby")
-        crashes.after(None)
+        die_before_the_version(tables, connections.join, connections.get(ids[0]))
         after = connections.get(ids[0])
         assert after
         connections.join(after, "lobby")
