@@ -25,6 +25,7 @@ from .errors import (
     ServerError,
     TokenExpired,
     TooLarge,
+    TooManyConnections,
 )
 from .handshake import SUBPROTOCOL, Handshake
 from .logs import Record, logged
@@ -41,7 +42,14 @@ OUTDATED = Goodbye(
     code="token_expired", reason="Your token has expired, connect again with a new one", retry_after=0
 )
 # What refuses a handshake, the first that fits.
-STATUSES = ((BadToken, 401), (TokenExpired, 401), (Forbidden, 403), (BadRequest, 400), (ChatError, 503))
+STATUSES = (
+    (BadToken, 401),
+    (TokenExpired, 401),
+    (TooManyConnections, 429),
+    (Forbidden, 403),
+    (BadRequest, 400),
+    (ChatError, 503),
+)
 
 Response = dict[str, Any]
 
@@ -64,7 +72,8 @@ class Chat:
         """Register a connection: 200, or the status that refuses it.
 
         401 without a good token, where one is needed; 403 for a place, room or name that it may not have;
-        400 for a bad name or room; 503 without storage or keys. Nothing is written for who is refused.
+        429 where its name has too many connections; 400 for a bad name or room; 503 without storage or
+        keys. Nothing is written for who is refused.
 
         The socket opens after this has returned, so nothing can be sent to it here; the others in its
         rooms are told.

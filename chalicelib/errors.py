@@ -8,7 +8,8 @@ ChatError
 │   ├── NotInRoom         not_in_room
 │   ├── NotFound          not_found
 │   ├── Forbidden         forbidden
-│   │   └── BadToken
+│   │   ├── BadToken
+│   │   └── TooManyConnections
 │   ├── TokenExpired      token_expired
 │   ├── RateLimited       rate_limited     .retry_after
 │   └── TooLarge          too_large
@@ -90,6 +91,13 @@ class BadToken(Forbidden):
 
     def __init__(self, why: str = "the token is not valid") -> None:
         super().__init__(why)
+
+
+class TooManyConnections(Forbidden):
+    """The name has as many connections as it can. That passes: a dead one is taken away within minutes."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(f"{name} has {most} connections, and cannot have more")
 
 
 class TokenExpired(RequestError):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ..errors import Forbidden
+from ..errors import Forbidden, TooManyConnections
 from ..wire.lookalikes import skeleton
 from .bucket import ATTRIBUTE, Bucket
 from .entries import expiry_of, id_of, to_entry
@@ -73,7 +73,8 @@ class Names:
             item: The item that the transaction gave back.
 
         Raises:
-            Forbidden: The name has as many connections as it can, or looks like one that is connected.
+            Forbidden: The name looks like one that is connected.
+            TooManyConnections: It has as many as it can.
         """
         entries = set(item.get("connections", {}).get("SS", ()))
         dead = {entry for entry in entries if expiry_of(entry) <= self._clock()}
@@ -82,7 +83,7 @@ class Names:
         elif item["name"]["S"] != name:
             raise Forbidden("somebody is here under a name that looks the same")
         else:
-            raise Forbidden(f"{name} has {self._most} connections, and cannot have more")
+            raise TooManyConnections(name, self._most)
 
     def others(self, name: str, connection_id: str) -> list[str]:
         """Ids of the other connections that have a name."""

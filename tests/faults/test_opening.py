@@ -1,5 +1,6 @@
 """How connections come and go, with ``$connect`` and ``$disconnect`` dying, late, twice, or never."""
 
+from collections.abc import Mapping
 from itertools import count
 
 import pytest
@@ -205,6 +206,23 @@ class TestDisconnect:
                 break
         assert requests >= 3
         assert set(ann.texts) == {"anyone?"}
+
+
+class TestTheLimitOfAName:
+    @pytest.fixture
+    def settings(self) -> Mapping[str, str]:
+        return {"CHAT_MAX_CONNECTIONS_PER_NAME": "2"}
+
+    def test_dead_connections_keep_a_name_out_for_a_while(self, rig: Rig, crowd: Crowd) -> None:
+        rig.gateway.farewells = (60,)
+        for _ in range(2):
+            crowd.connect_json("bob").vanish()
+        # A status after which clients try again: it is no verdict on the name.
+        with pytest.raises(InvalidStatus, match="429"):
+            crowd.connect_json("bob")
+        rig.advance(60)
+        assert eventually(lambda: rig.functions.invocations["disconnect"] == 2 and rig.settled)
+        assert crowd.connect_json("bob").ask("who")["members"] == {"bob": 1}
 
 
 def test_a_storm_of_five_hundred_reconnects_loses_nothing(rig: Rig, crowd: Crowd, tables: Tables) -> None:

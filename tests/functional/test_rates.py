@@ -124,7 +124,7 @@ class TestConnectionsOfAName:
         refused = people.arriving(name="ann")
         response = refused.connect()
         assert (response["statusCode"], response["body"]) == (
-            403,
+            429,
             "ann has 3 connections, and cannot have more",
         )
         assert tables.registry() == before
