@@ -64,6 +64,7 @@ def test_a_malformed_id_is_nobody_and_stops_nobody(
     rig.advance(GRACE)
     assert ann.ask("onMessage", message="hi")["type"] == "ack"
     bob.gets("hi")
+    assert eventually(lambda: rig.settled)
     assert log.lines[-1]["failed"] == 1
     assert rig.queues.bodies == []
 
@@ -75,7 +76,7 @@ def test_a_chat_that_may_not_send_prunes_nobody_and_says_so(
     before = tables.registry()
     rig.callbacks.answers[EVERYONE] = [403]
     ann.send({"action": "onMessage", "message": "hi", "ref": "r1"})
-    assert eventually(lambda: log.lines[-1]["message"] == "message")
+    assert eventually(lambda: log.lines[-1]["message"] == "message" and rig.settled)
     line = log.lines[-1]
     assert (line["level"], line["outcome"], line["forbidden"]) == ("ERROR", "unavailable", True)
     assert tables.registry() == before

@@ -21,8 +21,8 @@ SETTINGS = {"CHAT_INLINE_RECIPIENTS": "22", "CHAT_MAX_CONCURRENCY": "8"}
 def soak(tables: Tables, log: Log) -> Callable[..., list[str]]:
     """Soaks for some seconds, and says what went wrong."""
 
-    def run(settings: Mapping[str, str] = SETTINGS, healing: int = 600) -> list[str]:
-        few = Soak(tables, log.logger, 7, visitors=40, settings=settings, healing=healing, answer_seconds=4)
+    def run(settings: Mapping[str, str] = SETTINGS, healing: int = 590) -> list[str]:
+        few = Soak(tables, log.logger, 7, visitors=40, settings=settings, healing=healing, patience=3)
         figures = few.run(0.1)
         assert figures["messages"] > 20
         assert figures["faults"] > 50

@@ -154,7 +154,7 @@ class Gateway:
     @property
     def latest(self) -> float:
         """How far the clock can go before an upgrade that is under way would have taken too long."""
-        opening = [socket.began_at for socket in self.sockets.values() if socket.opened_at is None]
+        opening = [socket.began_at for socket in list(self.sockets.values()) if socket.opened_at is None]
         return min(opening, default=float("inf")) + INTEGRATION
 
     def post(self, connection_id: str, payload: str) -> int:

@@ -103,8 +103,16 @@ class Rig:
     @property
     def injected(self) -> Counter[str]:
         """How often each fault has happened."""
-        crashes = Counter({"crash": self.functions.crashed})
-        return self.callbacks.injected + self.gateway.injected + self.queues.injected + crashes
+        counts = Counter({"crash": self.functions.crashed})
+        parts = {
+            "post: ": self.callbacks.injected,
+            "": self.gateway.injected,
+            "SQS: ": self.queues.injected,
+        }
+        for kind, faults in parts.items():
+            # A copy: it changes meanwhile.
+            counts.update({f"{kind}{fault}": times for fault, times in dict(faults).items()})
+        return counts
 
     @property
     def settled(self) -> bool:

@@ -11,6 +11,7 @@ it is their own: two soaks of one seed are alike, and not the same to the last p
 
 import argparse
 import json
+import logging
 import os
 import random
 import sys
@@ -35,6 +36,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
+    # Every lost connection is one of its warnings.
+    logging.getLogger("client").setLevel(logging.ERROR)
     kept = environment(os.environ)
     os.environ.clear()
     os.environ.update(kept)

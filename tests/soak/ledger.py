@@ -52,6 +52,7 @@ class Ledger:
         repeated: Messages that a visitor was given twice, though it drops what it has.
         disordered: Messages that a visitor was given after a later one.
         missed: How often a visitor was told that something is lost for good.
+        refused: How many visitors were told not to come back.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class Ledger:
         self.repeated = 0
         self.disordered = 0
         self.missed = 0
+        self.refused = 0
         self.stays: list[Stay] = []
         self._heard: set[tuple[int, str]] = set()
 

@@ -8,16 +8,17 @@ from itertools import count
 
 from chalicelib.wire.events import Message
 from client.chat_client import ChatClient, Missed
-from client.errors import ClientError
+from client.errors import ClientError, Refused
 from tests.soak.ledger import Ledger, Stay
 from tests.soak.timing import Time
 
 # By the rig's clock. Nobody idles, and after each ping a client asks for the history of its rooms, which
 # costs an emulator more with each message.
 PING_SECONDS = 1500.0
-# How often what was not acknowledged is said again, and after how long by the clock outside, in s.
+# How often what was not acknowledged is said again.
 TRIES = 4
-SAY_SECONDS = 8.0
+# How long the client waits for an answer, by the clock outside, in s. Not to have one is to reconnect.
+ANSWER_SECONDS = 60.0
 
 _TEXTS = count()
 
@@ -33,7 +34,7 @@ class Visitor:
         ledger: Where it tells what it was told.
         now: The time that it sleeps by.
         chance: Its jitter.
-        answer_seconds: How long it waits for an answer, by the clock outside.
+        patience: After which it gives a request up, or makes it again; by the clock outside, in s.
 
     Attributes:
         number: Its own.
@@ -50,11 +51,12 @@ class Visitor:
         ledger: Ledger,
         now: Time,
         chance: random.Random,
-        answer_seconds: float,
+        patience: float,
     ) -> None:
         self.number = number
         self.stays: dict[str, Stay] = {}
         self.ready = False
+        self._patience = patience
         self._rooms = rooms
         self._ledger = ledger
         self._known: set[tuple[str, int]] = set()
@@ -63,7 +65,7 @@ class Visitor:
             name=user,
             rooms=rooms,
             ping_seconds=PING_SECONDS,
-            answer_seconds=answer_seconds,
+            answer_seconds=ANSWER_SECONDS,
             random=chance.random,
             clock=now,
             sleep=now.sleep,
@@ -76,7 +78,7 @@ class Visitor:
         said_at = time.monotonic()
         for _ in range(TRIES):
             with suppress(ClientError, TimeoutError):
-                async with asyncio.timeout(SAY_SECONDS):
+                async with asyncio.timeout(self._patience):
                     ack = await self._client.say(text, room, ref=text.replace(" ", "-"))
                 self._ledger.acknowledged(text, ack, said_at)
                 return
@@ -84,15 +86,17 @@ class Visitor:
     async def join(self, room: str) -> None:
         """Join a room; from the answer on, all that is said there is due."""
         stay = self.stays[room] = self._ledger.begin(room)
-        with suppress(ClientError):
-            await self._client.join(room)
+        with suppress(ClientError, TimeoutError):
+            async with asyncio.timeout(self._patience):
+                await self._client.join(room)
             stay.since = min(stay.since, time.monotonic())
 
     async def leave(self, room: str) -> None:
         """Leave a room; whatever comes of it, nothing there is due any more."""
         self.stays.pop(room).ended = True
-        with suppress(ClientError):
-            await self._client.leave(room)
+        with suppress(ClientError, TimeoutError):
+            async with asyncio.timeout(self._patience):
+                await self._client.leave(room)
 
     async def go(self) -> None:
         """Go, and close the connection."""
@@ -103,13 +107,15 @@ class Visitor:
         await asyncio.wait([self._life])
 
     async def _live(self) -> None:
-        async with self._client as client:
-            for room in self._rooms:
-                self.stays[room] = self._ledger.begin(room)
-                self.stays[room].since = time.monotonic()
-            self.ready = True
-            async for event in client:
-                if isinstance(event, Message) and event.room in self.stays:
-                    self._ledger.gave(self.number, self.stays[event.room], event, self._known)
-                elif isinstance(event, Missed):
-                    self._ledger.missed += 1
+        with suppress(Refused):
+            async with self._client as client:
+                for room in self._rooms:
+                    self.stays[room] = self._ledger.begin(room)
+                    self.stays[room].since = time.monotonic()
+                self.ready = True
+                async for event in client:
+                    if isinstance(event, Message) and event.room in self.stays:
+                        self._ledger.gave(self.number, self.stays[event.room], event, self._known)
+                    elif isinstance(event, Missed):
+                        self._ledger.missed += 1
+        self._ledger.refused += 1

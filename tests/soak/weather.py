@@ -24,10 +24,10 @@ OPERATIONS = (
 HEAT = 8
 # Points at which a handler can die; those of it that it does not reach it survives.
 POINTS = 40
-# The part of what fails that may be about a large room: what delays a message there, or uses its number
-# up, makes everybody there ask for the history.
-IN_LARGE_ROOMS = 0.03
+# Large rooms are spared what delays a message between its number and its place in the log, or uses the
+# number up: everybody there asks for the history then, which takes an emulator seconds. Small rooms are not.
 LARGE = '"hall'
+SPARED = ("PutItem", "UpdateItem", "TransactWriteItems", "Query")
 # How long something lasts that lasts, in ticks.
 LONGEST_HANG = 30
 LONGEST_HOLD = 20
@@ -45,10 +45,7 @@ class Weather:
         self._rig = rig
         self._tick = 0
         self._ending: list[tuple[int, Callable[[], object]]] = []
-        # With whether it may be a request for a large room.
-        self._tables: dict[str, deque[tuple[StorageFault, bool]]] = {
-            operation: deque() for operation in OPERATIONS
-        }
+        self._tables: dict[str, deque[StorageFault]] = {operation: deque() for operation in OPERATIONS}
         self._storage = StorageFaults(rig.dynamodb, self._storage_fault)
         self._forgotten = 0
         self._lock = threading.Lock()
@@ -57,8 +54,10 @@ class Weather:
     @property
     def injected(self) -> Counter[str]:
         """How often each fault has happened."""
-        tables = Counter({f"DynamoDB: {kind}": times for kind, times in self._storage.injected.items()})
-        return self._rig.injected + tables + Counter({"cold start": self._forgotten})
+        counts = self._rig.injected
+        counts.update({f"DynamoDB: {kind}": times for kind, times in dict(self._storage.injected).items()})
+        counts["cold start"] = self._forgotten
+        return counts
 
     def tick(self) -> None:
         """End what has lasted long enough."""
@@ -99,24 +98,23 @@ class Weather:
                 self._later(action.times(LONGEST_HOLD), lambda: self._rig.do(self._rig.gateway.may_open.set))
             case "crash connect" | "crash message" | "crash disconnect" | "crash deliver":
                 handler = action.kind.removeprefix("crash ")
-                anywhere = action.who < IN_LARGE_ROOMS
                 self._rig.functions.crash(
                     handler,
                     after=action.times(POINTS) - 1,
-                    when=lambda event: anywhere or LARGE not in event.get("body", ""),
+                    when=lambda event: LARGE not in event.get("body", ""),
                 )
             case "throttle a table":
-                self._fail(self._operation(action), StorageFault.THROTTLED, action)
+                self._fail(self._operation(action), StorageFault.THROTTLED)
             case "heat a table":
                 for _ in range(HEAT):
-                    self._fail(self._operation(action), StorageFault.THROTTLED, action)
+                    self._fail(self._operation(action), StorageFault.THROTTLED)
             case "conflict":
                 for operation in ("TransactWriteItems", "DeleteItem")[: action.times(2)]:
-                    self._fail(operation, StorageFault.CONFLICT, action)
+                    self._fail(operation, StorageFault.CONFLICT)
             case "lose an answer":
-                self._fail(self._operation(action), StorageFault.LOST, action)
+                self._fail(self._operation(action), StorageFault.LOST)
             case "do a part of a batch":
-                self._fail("BatchWriteItem", StorageFault.PARTLY, action)
+                self._fail("BatchWriteItem", StorageFault.PARTLY)
             case "repeat from the queue":
                 self._rig.queues.repeats += 1
             case "refuse a part of a write":
@@ -125,15 +123,14 @@ class Weather:
                 self._forgotten += 1
                 self._rig.functions.forget()
 
-    def _fail(self, operation: str, fault: StorageFault, action: Action) -> None:
-        self._tables[operation].append((fault, action.what < IN_LARGE_ROOMS))
+    def _fail(self, operation: str, fault: StorageFault) -> None:
+        self._tables[operation].append(fault)
 
     def _storage_fault(self, operation: str, body: bytes) -> StorageFault | None:
         with self._lock:
             faults = self._tables.get(operation)
-            if not faults or (LARGE.encode() in body and not faults[0][1]):
-                return None
-            return faults.popleft()[0]
+            spared = operation in SPARED and LARGE.encode() in body
+            return faults.popleft() if faults and not spared else None
 
     def _answer(self, action: Action, answers: list[int | Answer]) -> None:
         if (connection_id := self._somebody(action)) is not None:
