@@ -3,41 +3,48 @@
 - verify: the time that a token adds to a warm ``$connect``, for each algorithm. The keys are at hand, as
   they are in a warm Lambda.
 - flood: what a neighbour has of it that 20 connections of one name send 2 frames a second each into its
-  room; with the rate limit as deployed, without it, and without the flood. That is the time until its own
-  message is acknowledged, and the messages that are posted to it. The chat runs in this process, in
-  threads, on DynamoDB Local, and posts cost nothing. So the times are those of a machine that all of this
-  shares, and say little while it is busy; the messages are what a browser, API Gateway and the bill bear.
+  room, where 50 more listen; with the rates as deployed, without them, and without the flood. That is the
+  time until its own message is acknowledged, and how many of the others' come. The chat runs on the tests'
+  rig, on DynamoDB Local: sockets, Lambda environments and posts share this machine and one interpreter, so
+  the times tell something beside each other only.
 """
 
 import argparse
+import asyncio
+import json
 import os
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from chalicelib.auth.door import Door
 from chalicelib.auth.jwks import parse
 from chalicelib.auth.tokens import Tokens
-from chalicelib.bootstrap import build_chat
-from chalicelib.chat import Chat
 from chalicelib.config import Settings
 from chalicelib.handshake import Handshake
 from local.account import environment
 from tests.functional.dynamodb_local import dynamodb_local
 from tests.functional.log import Log
 from tests.functional.tables import Tables
-from tests.rig.sockets import Sockets
+from tests.rig.clock import Clock
+from tests.rig.rig import Rig
 from tests.tokens import AUDIENCE, ISSUER, SECRET, SigningKey, key_set, signed
 
 FLOODERS = 20
-FRAMES_PER_SECOND = 2
-JSON_FORM = {"Sec-WebSocket-Protocol": "chat.v1"}
+FRAMES_PER_SECOND = 4
+LISTENERS = 50
+ENVIRONMENTS = 16
+SUBPROTOCOL = Subprotocol("chat.v1")
+SAY = '{"action": "onMessage", "message": "hi"}'
 
 
 class AtHand:
@@ -72,73 +79,99 @@ def verify(times: int) -> None:
         print(f"verify {algorithm}: {median(taken):5.0f} us, p99 {quantiles(taken, n=100)[98]:5.0f} us")
 
 
+class RunningClock(Clock):
+    """A clock that runs."""
+
+    def __call__(self) -> float:
+        """The time of day."""
+        return time.time()
+
+
 def flood(url: str, seconds: float) -> None:
     """Time a neighbour's messages, with and without a flood."""
-    for name, flooding, rate in (
-        ("nobody floods", False, {}),
-        ("a flood, rates as deployed", True, {}),
-        ("a flood, no rates", True, {"CHAT_RATE_PER_SECOND": "0"}),
+    for what, flooders, settings in (
+        ("nobody floods", 0, {}),
+        ("a flood, rates as deployed", FLOODERS, {}),
+        ("a flood, no rates", FLOODERS, {"CHAT_RATE_PER_SECOND": "0"}),
     ):
-        client = boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50))
-        tables = Tables(client)
-        sockets: Any = Sockets()
-        chat = build_chat({**tables.settings(), **rate}, sockets, dynamodb=client, logger=Log().logger)
-        over = threading.Event()
-        flooders = [
-            threading.Thread(target=pour, args=[chat, sockets, f"f{number:013}=", over])
-            for number in range(FLOODERS if flooding else 0)
-        ]
-        enter(chat, sockets, "n=", "neighbour")
-        for flooder in flooders:
-            flooder.start()
-        taken = []
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            started = time.perf_counter()
-            say(chat, "n=")
-            taken.append((time.perf_counter() - started) * 1000)
-            time.sleep(0.2)
-        over.set()
-        for flooder in flooders:
-            flooder.join()
-        heard = sum(event["type"] == "message" for event in sockets.inboxes["n="]) - len(taken)
-        answers: Counter[str] = Counter()
-        for connection, inbox in sockets.inboxes.items():
-            if connection != "n=":
-                answers += Counter(e.get("code", e["type"]) for e in inbox if e["type"] in ("ack", "error"))
+        tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
+        env = {**tables.settings(), **settings}
+        with Rig(tables.client, env, RunningClock(0), Log().logger, most_environments=ENVIRONMENTS) as rig:
+            neighbour, answers = asyncio.run(talk(rig.url, flooders, seconds))
+            posts = rig.callbacks.posts
+        taken = neighbour.taken
         print(
-            f"{name}: a neighbour's message {median(taken):5.1f} ms, p90 {quantiles(taken, n=10)[8]:5.1f} ms,"
-            f" of {len(taken)}; it hears {heard / seconds:.1f} others a second;"
-            f" the flood's frames {dict(answers)}"
+            f"{what}: a neighbour's message {median(taken):6.1f} ms, p90 {quantiles(taken, n=10)[8]:6.1f} ms,"
+            f" of {len(taken)}; it hears {neighbour.heard / seconds:5.1f} others a second, {posts:,} posts;"
+            f" the flood's frames {dict(answers)}",
+            flush=True,
         )
         tables.delete()
 
 
-def enter(chat: Chat, sockets: Sockets, connection: str, name: str) -> None:
-    """Connect."""
-    event = {"requestContext": context(connection), "headers": JSON_FORM}
-    response = chat.connect({**event, "multiValueQueryStringParameters": {"name": [name]}}, 25.0)
-    if response["statusCode"] != 200:
-        raise RuntimeError(response["body"])
-    sockets.open.add(connection)
+@dataclass
+class Neighbour:
+    """One who speaks now and then, and how that goes.
+
+    Attributes:
+        taken: The time until each of its messages was acknowledged, in ms.
+        heard: Messages of others that have come.
+    """
+
+    taken: list[float] = field(default_factory=list)
+    heard: int = 0
+
+    async def speak(self, socket: ClientConnection, seconds: float) -> None:
+        """Say something every 200 ms."""
+        until = time.monotonic() + seconds
+        while (started := time.monotonic()) < until:
+            await socket.send(SAY)
+            async for frame in socket:
+                event = json.loads(frame)
+                if event["type"] == "ack":
+                    break
+                if event["type"] == "error":
+                    raise RuntimeError(event)
+                self.heard += event["type"] == "message" and event["from"] != "neighbour"
+            self.taken.append((time.monotonic() - started) * 1000)
+            await asyncio.sleep(0.2)
 
 
-def say(chat: Chat, connection: str) -> None:
-    """Say something in the lobby."""
-    body = '{"action": "onMessage", "message": "hi"}'
-    chat.message({"requestContext": context(connection), "body": body}, 25.0)
+async def talk(url: str, flooders: int, seconds: float) -> tuple[Neighbour, Counter[str]]:
+    """Let a neighbour speak while others listen, and some flood; how the flood was answered, too."""
+    neighbour, answers = Neighbour(), Counter[str]()
+    async with AsyncExitStack() as leaving:
 
+        async def enter(name: str) -> ClientConnection:
+            # Whoever leaves reads no more: nothing may wait for it.
+            chat = connect(f"{url}?name={name}", subprotocols=[SUBPROTOCOL], max_queue=None)
+            return await leaving.enter_async_context(chat)
 
-def pour(chat: Chat, sockets: Sockets, connection: str, over: threading.Event) -> None:
-    """Send as a flooder does."""
-    enter(chat, sockets, connection, "flooder")
-    while not over.wait(1 / FRAMES_PER_SECOND):
-        say(chat, connection)
+        async def listen(name: str) -> None:
+            async for _ in await enter(name):
+                pass
 
+        async def pour(socket: ClientConnection) -> None:
+            while True:
+                await socket.send(SAY)
+                await asyncio.sleep(1 / FRAMES_PER_SECOND)
 
-def context(connection: str) -> dict[str, str]:
-    """What API Gateway says of a connection."""
-    return {"connectionId": connection, "requestId": "r"}
+        async def count(socket: ClientConnection) -> None:
+            async for frame in socket:
+                event = json.loads(frame)
+                if event["type"] in ("ack", "error"):
+                    answers[event.get("code", "ack")] += 1
+
+        socket = await enter("neighbour")
+        tasks = [asyncio.create_task(listen(f"listener{number}")) for number in range(LISTENERS)]
+        for _ in range(flooders):
+            flooder = await enter("flooder")
+            tasks += [asyncio.create_task(pour(flooder)), asyncio.create_task(count(flooder))]
+        await neighbour.speak(socket, seconds)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return neighbour, answers
 
 
 def main() -> None:
