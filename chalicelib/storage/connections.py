@@ -1,20 +1,21 @@
 """The live connections: one item each in ``Chat``, one membership for each of its rooms."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..auth.identity import Identity
 from ..errors import StorageUnavailable
-from .bucket import ATTRIBUTE, Bucket
-from .connection import Connection, from_item, to_attributes
+from .bucket import Bucket
+from .connection import Connection, from_item
 from .faults import CONDITION_FAILED, TRIES, pause, transact, translated, write
 from .heads import Heads
 from .names import Names
 from .presence import Crossing, Presence
-from .rooms import Member, to_item
+from .rooms import Member
+from .rows import Rows, to_key, to_membership_key
 
 # BatchWriteItem takes no more.
 BATCH = 25
@@ -71,6 +72,7 @@ class Connections:
         self._heads = heads
         self._clock = clock
         self._bucket = bucket
+        self._rows = Rows(table, rooms_table)
         self._names = Names(client, rooms_table, most_per_name, bucket, clock)
         self._presence = Presence(client, rooms_table, clock)
 
@@ -80,17 +82,10 @@ class Connections:
         Raises:
             Forbidden: Its name has as many connections as it can, or looks like another's.
         """
-        joined_at = connection.connected_at
         writes = [
-            {
-                "Put": {
-                    "TableName": self._table,
-                    "Item": self._to_item(connection),
-                    "ConditionExpression": "attribute_not_exists(connectionid)",
-                }
-            },
+            self._rows.put(connection, self._bucket),
             *self._claim(connection),
-            *(self._put_membership(connection, room, joined_at) for room in sorted(connection.rooms)),
+            *self._rows.put_memberships(connection, connection.rooms, connection.connected_at),
         ]
         for _ in range(TRIES):
             with translated():
@@ -112,7 +107,7 @@ class Connections:
         """Read a connection; None where there is none, or it has expired."""
         with translated():
             answer = self._client.get_item(
-                TableName=self._table, Key=_key(connection_id), ConsistentRead=True
+                TableName=self._table, Key=to_key(connection_id), ConsistentRead=True
             )
         return self._live(answer.get("Item"))
 
@@ -127,7 +122,7 @@ class Connections:
                 item = write(
                     self._client.update_item,
                     TableName=self._table,
-                    Key=_key(connection_id),
+                    Key=to_key(connection_id),
                     UpdateExpression=self._bucket.expression,
                     ConditionExpression=f"attribute_exists(connectionid) AND {self._bucket.condition}",
                     ExpressionAttributeValues=self._bucket.values(now_ms),
@@ -154,10 +149,9 @@ class Connections:
             # membership may have no version yet, after a join that was not.
             self._changed([room])
             return crossings
-        update = self._update_rooms(connection, "ADD rooms :room", room)
-        put = self._put_membership(connection, room, joined_at=int(self._clock() * 1000))
+        writes = self._rows.join(connection, room, int(self._clock() * 1000))
         with translated():
-            reasons = transact(self._client, [update, put])
+            reasons = transact(self._client, writes)
         if reasons:
             self._depart(connection, [room])
             raise StorageUnavailable
@@ -171,9 +165,8 @@ class Connections:
             StorageUnavailable: Also where the connection has been renamed or removed meanwhile.
         """
         crossings = self._depart(connection, [room])
-        update = self._update_rooms(connection, "DELETE rooms :room", room)
         with translated():
-            reasons = transact(self._client, [update, self._delete_membership(connection.id, room)])
+            reasons = transact(self._client, self._rows.leave(connection, room))
         if reasons:
             raise StorageUnavailable
         self._changed([room])
@@ -207,8 +200,14 @@ class Connections:
             # Where neither name nor expiry changes, what is in the rooms already stays there.
             moves = (new.name, new.counts_until) != (connection.name, connection.counts_until)
             arrived = self._arrive(new, new.public_rooms) if moves else []
+            writes = [
+                self._rows.change(connection, new),
+                # Second, as in ``add``: see ``_refused``.
+                *(self._claim(new) if new.name != connection.name else ()),
+                *self._rows.move(connection, new, int(self._clock() * 1000)),
+            ]
             with translated():
-                reasons = transact(self._client, list(self._changing(connection, new)))
+                reasons = transact(self._client, writes)
             # Or it has joined, left, gone or taken a name since it was read.
             left = new if reasons else connection
             departed = self._depart(left, left.public_rooms) if moves else []
@@ -232,7 +231,7 @@ class Connections:
             answer = write(
                 self._client.delete_item,
                 TableName=self._table,
-                Key=_key(connection_id),
+                Key=to_key(connection_id),
                 ReturnValues="ALL_OLD",
             )
         if "Attributes" not in answer:
@@ -253,7 +252,7 @@ class Connections:
                 crossing = self._presence.depart(room, member.name, member.id, member.expires_at)
             self._names.forget(member.name, member.id)
         with translated():
-            key = _membership_key(member.id, room)
+            key = to_membership_key(member.id, room)
             write(self._client.delete_item, TableName=self._rooms_table, Key=key)
         self._changed([room])
         return [crossing] if crossing else []
@@ -286,7 +285,7 @@ class Connections:
             write(
                 self._client.update_item,
                 TableName=self._table,
-                Key=_key(connection_id),
+                Key=to_key(connection_id),
                 UpdateExpression="SET #shared = :true",
                 ConditionExpression="attribute_exists(connectionid)",
                 ExpressionAttributeNames={"#shared": "shared"},
@@ -320,82 +319,13 @@ class Connections:
         connection = from_item(item) if item else None
         return connection if connection and connection.expires_at > self._clock() else None
 
-    def _changing(self, connection: Connection, new: Connection) -> Iterator[dict[str, Any]]:
-        """The transaction that makes every row of a connection what it is to be."""
-        item = to_attributes(new)
-        names = {f"#{number}": attribute for number, attribute in enumerate(item)}
-        sets = ", ".join(f"{name} = :{name[1:]}" for name in names)
-        update: dict[str, Any] = {
-            "UpdateExpression": f"SET {sets}",
-            "ConditionExpression": _as_read(connection),
-            "ExpressionAttributeNames": {**names, "#name": "name"},
-            "ExpressionAttributeValues": {
-                **{f":{number}": value for number, value in enumerate(item.values())},
-                **_read_values(connection),
-            },
-        }
-        if connection.rooms:
-            update["ConditionExpression"] += " AND rooms = :were"
-            update["ExpressionAttributeValues"][":were"] = _set(connection.rooms)
-        yield {"Update": {"TableName": self._table, "Key": _key(connection.id), **update}}
-        if new.name != connection.name:
-            yield from self._claim(new)
-        for room in sorted(connection.rooms & new.rooms):
-            yield {
-                "Update": {
-                    "TableName": self._rooms_table,
-                    "Key": _membership_key(connection.id, room),
-                    "UpdateExpression": "SET #name = :name, expiresAt = :expires",
-                    "ConditionExpression": "attribute_exists(connectionid)",
-                    "ExpressionAttributeNames": {"#name": "name"},
-                    "ExpressionAttributeValues": {
-                        ":name": {"S": new.name},
-                        ":expires": {"N": str(new.counts_until)},
-                    },
-                }
-            }
-        for room in connection.rooms - new.rooms:
-            yield self._delete_membership(connection.id, room)
-        for room in new.rooms - connection.rooms:
-            yield self._put_membership(new, room, joined_at=int(self._clock() * 1000))
-
-    def _update_rooms(self, connection: Connection, expression: str, room: str) -> dict[str, Any]:
-        """Update a connection that is there, with the name and the expiry that its memberships have."""
-        return {
-            "Update": {
-                "TableName": self._table,
-                "Key": _key(connection.id),
-                "UpdateExpression": expression,
-                "ConditionExpression": _as_read(connection),
-                "ExpressionAttributeNames": {"#name": "name"},
-                "ExpressionAttributeValues": {":room": _set([room]), **_read_values(connection)},
-            }
-        }
-
-    def _to_item(self, connection: Connection) -> dict[str, Any]:
-        return {
-            **_key(connection.id),
-            "form": {"S": connection.form.value},
-            "connectedAt": {"N": str(connection.connected_at)},
-            "expiresAt": {"N": str(connection.expires_at)},
-            **to_attributes(connection),
-            **({ATTRIBUTE: self._bucket.full} if self._bucket else {}),
-        }
-
-    def _put_membership(self, connection: Connection, room: str, joined_at: int) -> dict[str, Any]:
-        member = Member(connection.id, connection.name, connection.form, joined_at, connection.counts_until)
-        return {"Put": {"TableName": self._rooms_table, "Item": to_item(room, member)}}
-
-    def _delete_membership(self, connection_id: str, room: str) -> dict[str, Any]:
-        return {"Delete": {"TableName": self._rooms_table, "Key": _membership_key(connection_id, room)}}
-
     def _remove_memberships(self, connection: Connection) -> None:
         rooms = sorted(connection.rooms)
         for start in range(0, len(rooms), BATCH):
             batch = rooms[start : start + BATCH]
             left = {
                 self._rooms_table: [
-                    {"DeleteRequest": {"Key": _membership_key(connection.id, room)}} for room in batch
+                    {"DeleteRequest": {"Key": to_membership_key(connection.id, room)}} for room in batch
                 ]
             }
             for attempt in range(1, TRIES + 1):
@@ -403,30 +333,3 @@ class Connections:
                 if not left:
                     break
                 pause(attempt)
-
-
-def _key(connection_id: str) -> dict[str, Any]:
-    return {"connectionid": {"S": connection_id}}
-
-
-def _membership_key(connection_id: str, room: str) -> dict[str, Any]:
-    return {"roomId": {"S": room}, **_key(connection_id)}
-
-
-def _as_read(connection: Connection) -> str:
-    """The condition that a connection is there, with its name and token; for ``_read_values``."""
-    name = "attribute_not_exists(#name)" if connection.name is None else "#name = :was"
-    expiry = "attribute_not_exists(tokenExpiresAt)"
-    if connection.token_expires_at is not None:
-        expiry = "tokenExpiresAt = :until"
-    return f"attribute_exists(connectionid) AND {name} AND {expiry}"
-
-
-def _read_values(connection: Connection) -> dict[str, Any]:
-    name = {} if connection.name is None else {":was": {"S": connection.name}}
-    expires_at = connection.token_expires_at
-    return name | ({} if expires_at is None else {":until": {"N": str(expires_at)}})
-
-
-def _set(rooms: Iterable[str]) -> dict[str, Any]:
-    return {"SS": sorted(rooms)}
