@@ -33,24 +33,18 @@ def transact(client: Any, items: Sequence[dict[str, Any]]) -> list[dict[str, Any
     Raises:
         ClientError: It failed otherwise, or still conflicts after ``TRIES``.
     """
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            client.transact_write_items(TransactItems=list(items))
-            return []
-        except client.exceptions.TransactionCanceledException as error:
-            reasons: list[dict[str, Any]] = error.response["CancellationReasons"]
-            codes = {reason["Code"] for reason in reasons}
-            if CONDITION_FAILED in codes:
-                return reasons
-            if attempt == TRIES or codes - {"None", "TransactionConflict", "ThrottlingError"}:
-                raise
-        pause(attempt)
+    try:
+        write(client.transact_write_items, TransactItems=list(items))
+    except client.exceptions.TransactionCanceledException as error:
+        reasons: list[dict[str, Any]] = error.response["CancellationReasons"]
+        if CONDITION_FAILED not in _codes(reasons):
+            raise
+        return reasons
+    return []
 
 
 def write(request: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
-    """Make a single write, again while a transaction has its item: botocore does not try that again.
+    """Write, again while a transaction has what is written: botocore does not try that again.
 
     Args:
         request: Such as the client's ``put_item``.
@@ -59,15 +53,27 @@ def write(request: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str,
     Raises:
         ClientError: It failed, or still conflicts after ``TRIES``.
     """
-    attempt = 0
-    while True:
-        attempt += 1
+    for attempt in range(1, TRIES):
         try:
             return request(**arguments)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "TransactionConflictException" or attempt == TRIES:
+            if not _passes(error):
                 raise
         pause(attempt)
+    return request(**arguments)
+
+
+def _passes(error: ClientError) -> bool:
+    """Whether a write met nothing but a transaction, or a throttle within its own."""
+    codes = _codes(error.response.get("CancellationReasons", []))
+    if codes:
+        return codes <= {"None", "TransactionConflict", "ThrottlingError"}
+    code: str = error.response["Error"]["Code"]
+    return code == "TransactionConflictException"
+
+
+def _codes(reasons: Sequence[dict[str, Any]]) -> set[str]:
+    return {reason["Code"] for reason in reasons}
 
 
 def pause(attempt: int) -> None:
