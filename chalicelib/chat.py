@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from .actions.call import Call, Services
 from .auth.identity import Identity
 from .chunks import Chunk
+from .deadline import deadline_in
 from .dispatcher import Outcome, dispatch, refuse
 from .errors import (
     BadRequest,
@@ -33,8 +34,6 @@ from .storage.connection import Connection
 from .storage.presence import Crossing
 from .wire.events import Form, Goodbye
 
-# Kept back of the time that is left: to reply, and to write the log line.
-RESERVE_SECONDS = 1.0
 UNREGISTERED = Goodbye(
     code="not_registered", reason="This connection is not registered any more, connect again", retry_after=0
 )
@@ -78,7 +77,7 @@ class Chat:
         The socket opens after this has returned, so nothing can be sent to it here; the others in its
         rooms are told.
         """
-        deadline = _deadline(remaining_seconds)
+        deadline = deadline_in(remaining_seconds)
         with self._logged("connect", event) as record:
             try:
                 handshake = Handshake.of(event)
@@ -96,7 +95,7 @@ class Chat:
 
     def message(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
         """Serve a frame. Whatever is in it, the sender gets a reply and the answer is 200."""
-        deadline = _deadline(remaining_seconds)
+        deadline = deadline_in(remaining_seconds)
         with self._logged("message", event) as record:
             request_id = event["requestContext"].get("requestId", "")
             body = event.get("body") or ""
@@ -124,7 +123,7 @@ class Chat:
 
     def disconnect(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
         """Remove a connection, registered or not: 200. API Gateway may call this late, or never."""
-        deadline = _deadline(remaining_seconds)
+        deadline = deadline_in(remaining_seconds)
         with self._logged("disconnect", event) as record:
             try:
                 crossings = self.services.connections.remove(event["requestContext"]["connectionId"])
@@ -157,7 +156,7 @@ class Chat:
             ServerError: It is no chunk, or what is left of it could not be put back: SQS gives it again,
                 and after some times to the dead letters.
         """
-        deadline = _deadline(remaining_seconds)
+        deadline = deadline_in(remaining_seconds)
         for message in event["Records"]:
             with logged(self.logger, "deliver", message_id=message["messageId"]) as record:
                 chunk = Chunk.decode(message["body"])
@@ -218,7 +217,3 @@ class Chat:
             connected_at=int(now * 1000),
             expires_at=int(now) + self.services.settings.connection_seconds,
         )
-
-
-def _deadline(remaining_seconds: float) -> float:
-    return time.monotonic() + remaining_seconds - RESERVE_SECONDS

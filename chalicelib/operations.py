@@ -16,6 +16,7 @@ from msgspec import Meta
 from .actions.call import Services
 from .actions.messages import message_of
 from .broadcaster import Delivery
+from .deadline import deadline_in
 from .dispatcher import explain
 from .errors import BadRequest, RequestError
 from .logs import Record, logged
@@ -77,6 +78,7 @@ class Operations:
         Raises:
             ServerError: It may not be done, or in part.
         """
+        deadline = deadline_in(remaining_seconds)
         actions = {"disconnect": self._disconnect, "ban": self._ban}
         with logged(self.logger, "moderate") as record:
             name = event.get("action") if isinstance(event, dict) else None
@@ -86,7 +88,7 @@ class Operations:
             record.action = name
             fields = {field: value for field, value in event.items() if field != "action"}
             try:
-                count = actions[name](fields, time.monotonic() + remaining_seconds, record.delivery)
+                count = actions[name](fields, deadline, record.delivery)
             except RequestError as error:
                 return _refuse(record, event, error)
             return {"connections": count}
@@ -100,6 +102,7 @@ class Operations:
         Raises:
             ServerError: It may not be stored, or not be sent to all.
         """
+        deadline = deadline_in(remaining_seconds)
         with logged(self.logger, "publish") as record:
             try:
                 request = parse_request("publish", event if isinstance(event, dict) else {}, Publish)
@@ -112,7 +115,7 @@ class Operations:
                 self.services.broadcaster.publish(
                     request.room,
                     message_of(draft, receipt),
-                    time.monotonic() + remaining_seconds,
+                    deadline,
                     record.delivery,
                     members_version=receipt.members_version,
                 )
