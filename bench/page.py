@@ -1,5 +1,6 @@
 """Measures the page in Chromium: its size, its first paint with messages, and 50 messages a second.
 
+- start: from ``make up`` to the URLs that it prints.
 - size: of all files of ``web/``, as they are.
 - first paint: from the start of a reload to the frame that shows 50 messages of a room, over the local
   stack (``make up``): HTTP, WebSocket, history and layout are in it. Chromium's cache is not used.
@@ -66,10 +67,10 @@ requestAnimationFrame(frame);
 
 
 @contextmanager
-def local_stack() -> Iterator[str]:
-    """``make up``; gives the page's URL."""
+def local_stack() -> Iterator[LocalStack]:
+    """``make up``."""
     with TemporaryDirectory() as folder, LocalStack(Project(Path(folder) / "project"), free_port()) as stack:
-        yield stack.page_url
+        yield stack
 
 
 @contextmanager
@@ -80,10 +81,10 @@ def person(browser: Browser, url: str, script: str) -> Iterator[Person]:
         yield Person(context, url).enter("bench")
 
 
-def first_paint(browser: Browser, times: int) -> list[float]:
-    """Reload a room with messages; the times to its paint, in ms."""
+def first_paint(browser: Browser, times: int) -> tuple[float, list[float]]:
+    """Reload a room with messages; how long the stack took to start, in s, and the times to paint, in ms."""
     painted = []
-    with local_stack() as url, person(browser, url, PAINTED) as bench:
+    with local_stack() as stack, person(browser, stack.page_url, PAINTED) as bench:
         for number in range(ROOM):
             bench.say(f"Message {number}, as long as messages are that people write to each other.")
         bench.rows.nth(ROOM - 1).wait_for()
@@ -92,7 +93,7 @@ def first_paint(browser: Browser, times: int) -> list[float]:
         for _ in range(times):
             bench.page.reload()
             painted.append(awaited(bench.page, "window.painted"))
-    return painted
+    return stack.started_in, painted
 
 
 def awaited(page: Page, value: str) -> float:
@@ -158,13 +159,14 @@ def main() -> None:
     arguments = parser.parse_args()
     size = sum(file.stat().st_size for file in WEB.iterdir())
     with chromium() as browser:
-        painted = first_paint(browser, arguments.reloads)
+        started_in, painted = first_paint(browser, arguments.reloads)
         tasks, used = busy(browser, arguments.seconds)
         frames = scroll(browser)
         version = browser.version
     load = os.getloadavg()[0]
     print(f"Chromium {version} on {os.cpu_count()} cores, load {load:.1f}")
     print(f"size                {size:,} bytes, {len(list(WEB.iterdir()))} files")
+    print(f"start               {started_in:.1f} s")
     print(f"first paint         median {median(painted):.0f} ms, longest {max(painted):.0f} ms")
     print(
         f"{RATE} messages/s       {len(tasks)} long tasks, the longest {max(tasks, default=0):.0f} ms; "
@@ -177,6 +179,7 @@ def main() -> None:
     if arguments.json:
         figures = {
             "bytes": size,
+            "start_s": round(started_in, 2),
             "first_paint_ms": {"median": round(median(painted), 1), "max": round(max(painted), 1)},
             "long_tasks": len(tasks),
             "longest_task_ms": round(max(tasks, default=0.0), 1),

@@ -70,13 +70,11 @@ class LocalStack:
     ) -> None:
         self.end(signal.SIGTERM)
 
-    def end(self, by: signal.Signals, group: bool = False) -> float:
-        """End it by a signal to ``make``, or to its group as a terminal does; say how long it took."""
-        started = time.monotonic()
+    def end(self, by: signal.Signals, group: bool = False) -> None:
+        """End it by a signal to ``make``, or to its group as a terminal does."""
         if self.process.poll() is None:
             (os.killpg if group else os.kill)(self.process.pid, by)
         self.process.wait(timeout=30)
-        return time.monotonic() - started
 
     @property
     def output(self) -> str:
