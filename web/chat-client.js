@@ -52,6 +52,8 @@ const LOBBY = "lobby";
 const LONGEST_HISTORY = 100;
 const SHORTEST_WAIT = 0.5;
 const LONGEST_WAIT = 30;
+// What is published at the same time comes in any order, and all in a room see the same gaps.
+const GAP_SECONDS = 0.5;
 // A timer that comes so late says that the machine has slept; those of a hidden page come once a minute.
 const SLEPT_SECONDS = 90;
 const CLOCK_SECONDS = 10;
@@ -160,6 +162,11 @@ export class RoomLog {
 		if (!this.begun) return {after: null, epoch: null, limit: Math.max(this.#history, 1), held: 0};
 		const held = Math.max(0, ...this.#held.keys());
 		return {after: this.#position, epoch: this.#epoch, limit: LONGEST_HISTORY, held};
+	}
+
+	/** Whether nothing is missing but a gap, which what is on its way may close. */
+	get mayClose() {
+		return this.begun && !this.#behind;
 	}
 
 	/** Take a message that has come live; give what is next in order. */
@@ -671,7 +678,7 @@ export class ChatClient extends EventTarget {
 		const deadline = Date.now() + this.#options.answerSeconds * 1000;
 		const behind = () => [...this.#logs.values()].some((log) => log.question() || this.#asking.has(log));
 		while (link.open && successor.open && Date.now() < deadline && (behind() || this.#outbox.waitsFor(link))) {
-			await new Promise((resolve) => setTimeout(resolve, 20));
+			await pause(0.02);
 		}
 		link.drop();
 		this.#outbox.lost(link, this.#isNamed);
@@ -737,11 +744,15 @@ export class ChatClient extends EventTarget {
 
 	/** See to it that a log's questions are asked, one at a time. */
 	async #catchUp(log) {
-		const link = this.#link;
+		let link = this.#link;
 		if (!link || this.#asking.has(log)) return;
 		this.#asking.add(log);
 		try {
-			for (let question; this.#logs.get(log.room) === log && (question = log.question()); ) {
+			while (log.question()) {
+				if (log.mayClose) await pause(this.#options.random() * GAP_SECONDS);
+				link = this.#link;
+				const question = this.#logs.get(log.room) === log && log.question();
+				if (!link || !question) break;
 				const {after, epoch, limit} = question;
 				const fields = {room: log.room, after, epoch, limit};
 				const answer = await this.#request("history", fields, {whenLost: "never"});
@@ -752,7 +763,7 @@ export class ChatClient extends EventTarget {
 			}
 		} catch (error) {
 			if (EXPELLED.has(error.code)) this.#lose(log.room);
-			else if (!(error instanceof Closed)) link.drop();
+			else if (!(error instanceof Closed)) link?.drop();
 		} finally {
 			this.#asking.delete(log);
 		}
@@ -845,6 +856,10 @@ export class ChatClient extends EventTarget {
 	#give(events) {
 		for (const event of events) this.dispatchEvent(new CustomEvent(event.type, {detail: event}));
 	}
+}
+
+function pause(seconds) {
+	return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
 function randomRef() {

@@ -137,6 +137,21 @@ def test_a_room_that_one_is_put_out_of_is_lost(served: Served, alone: Person) ->
     assert served.do(served.server.until(2, "history"), SECONDS).rooms == ["lobby"]
 
 
+def test_a_gap_that_closes_by_itself_is_not_asked_about(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob")
+    [visitor] = served.server.visitors
+
+    async def in_the_wrong_order() -> None:
+        late = await served.server.publish("one", lost=True)
+        await served.server.publish("two")
+        await visitor.tell(late)
+
+    served.do(in_the_wrong_order())
+    assert eventually(lambda: client.given("message", "message") == ["one", "two"], SECONDS)
+    client.call("ping")
+    assert len(visitor.asked("history")) == 1
+
+
 def test_what_comes_too_fast_is_sent_again_in_time(served: Served, alone: Person) -> None:
     client = Client(alone, served, name="bob")
     served.server.faults["onMessage"] = [Fault.TOO_FAST]
