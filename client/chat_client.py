@@ -45,7 +45,7 @@ ANSWER_SECONDS = 30.0
 # a client asks what was in it. All of a room's clients see the same gaps.
 GAP_SECONDS = 0.5
 
-ChatEvent: TypeAlias = Message | Missed | Private | Presence | Typing | Goodbye | Error
+ChatEvent: TypeAlias = Message | Missed | Private | Presence | Typing | Left | Goodbye | Error
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +62,9 @@ class ChatClient:
     every message once, and in order. Other events come as the server sends them. Iteration ends after
     a ``Goodbye`` that says not to come back.
 
-    Requests may be made by any task. Each is sent again over a new connection until it is answered. All
-    of them raise ``RequestFailed`` for the server's ``error``, ``NoAnswer`` when no reply came in time, and
-    ``Closed`` when the client is not open.
+    Requests may be made by any task. Each is sent again over a new connection until it is answered, and after
+    a while where the server finds it too fast. All of them raise ``RequestFailed`` for the server's
+    ``error``, ``NoAnswer`` when no reply came in time, and ``Closed`` when the client is not open.
 
     Args:
         url: The chat's ``ws://`` or ``wss://`` URL.
@@ -206,9 +206,7 @@ class ChatClient:
     async def leave(self, room: str) -> Left:
         """Leave a room. Of its messages, only those are given that have come by then."""
         left: Left = await self._request("leaveRoom", {"room": room})
-        log = self._logs.pop(room, None)
-        if log is not None and log in self._asking:
-            self._asking.pop(log).cancel()
+        self._forget(room)
         return left
 
     async def who(self, room: str = LOBBY) -> WhoIsThere:
@@ -327,6 +325,11 @@ class ChatClient:
                 self._catch_up(log)
         elif isinstance(event, Private | Presence | Typing | Goodbye):
             self._give([event])
+        elif isinstance(event, Left) and event.ref is None:
+            self._forget(event.room)
+            self._give([event])
+        elif self._tasks is not None and (seconds := self._outbox.put_off(event)) is not None:
+            self._tasks.create_task(self._again(event.ref, seconds))
         elif not self._outbox.answered(event) and isinstance(event, Error):
             # It names no request, or one that is not waited for any more.
             self._give([event])
@@ -351,6 +354,17 @@ class ChatClient:
             )
             self._give(log.answered(question, answer))
             self._say_when_ready()
+
+    async def _again(self, ref: str | None, seconds: float) -> None:
+        # Not all at once: no more are served in a second than before.
+        await self._sleep(seconds + self._random())
+        await self._outbox.again(ref)
+
+    def _forget(self, room: str) -> None:
+        log = self._logs.pop(room, None)
+        if log is not None and log in self._asking:
+            self._asking.pop(log).cancel()
+        self._say_when_ready()
 
     def _give(self, events: Iterable[ChatEvent]) -> None:
         for event in events:

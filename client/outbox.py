@@ -24,11 +24,13 @@ class _Request:
         frame: What is sent.
         answer: What comes back.
         once: Whether it must not be done twice.
+        under_way: Whether it has been sent, and may be done.
     """
 
     frame: str
     answer: asyncio.Future[Any]
     once: bool
+    under_way: bool = False
 
 
 class Outbox:
@@ -86,6 +88,19 @@ class Outbox:
             request.answer.set_result(reply)
         return True
 
+    def put_off(self, reply: Reply) -> int | None:
+        """Where a reply says that a request was too fast, the time in s after which to send it ``again``."""
+        request = self._waiting.get(reply.ref or "")
+        if request is None or not isinstance(reply, Error) or reply.code != "rate_limited":
+            return None
+        request.under_way = False
+        return reply.retry_after or 1
+
+    async def again(self, ref: str | None) -> None:
+        """Send a request that was put off, where it is waited for yet."""
+        if request := self._waiting.get(ref or ""):
+            await self._send(request)
+
     async def opened(self, socket: ClientConnection) -> None:
         """Send by this connection from now on, first of all what has no answer yet."""
         self._socket = socket
@@ -101,8 +116,9 @@ class Outbox:
         """
         self._socket = None
         for request in self._waiting.values():
-            if request.once and not resend and not request.answer.done():
+            if request.under_way and request.once and not resend and not request.answer.done():
                 request.answer.set_exception(Unconfirmed("the connection was lost before the answer"))
+            request.under_way = False
 
     def end(self, error: Exception) -> None:
         """Raise an error to all callers that wait."""
@@ -111,7 +127,8 @@ class Outbox:
                 request.answer.set_exception(error)
 
     async def _send(self, request: _Request) -> None:
-        if self._socket is not None:
+        if self._socket is not None and not request.under_way:
+            request.under_way = True
             # The reader notices it too, and what is unanswered goes out by the next connection.
             with suppress(ConnectionClosed):
                 await self._socket.send(request.frame)

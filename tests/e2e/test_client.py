@@ -60,6 +60,14 @@ async def test_a_client_that_was_cut_off_has_everything_in_order_and_once(
 
 
 @asynchronous
+async def test_the_rates_let_a_client_into_fifty_rooms(stack: LocalStack) -> None:
+    url, rooms = stack.endpoints["websocketUrl"], [f"fifty-{number}" for number in range(50)]
+    async with ChatClient(url, name="dave", rooms=rooms) as dave:
+        assert (await dave.say("hi", rooms[49])).seq == 1
+        assert await heard(dave, 1) == [(rooms[49], "hi")]
+
+
+@asynchronous
 async def test_what_is_said_while_the_line_is_cut_is_said_once(stack: LocalStack) -> None:
     url = stack.endpoints["websocketUrl"]
     async with (

@@ -1,13 +1,13 @@
 """The client on real sockets, with a server that does what a network does."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from chalicelib.wire.events import Error, Event, Goodbye, Message, Pong, Presence
+from chalicelib.wire.events import Error, Event, Goodbye, Left, Message, Pong, Presence
 from client.chat_client import ChatClient, ChatEvent
 from client.connector import SUBPROTOCOL
 from client.errors import Closed, NoAnswer, Refused, RequestFailed, Unconfirmed
@@ -34,7 +34,7 @@ def client(
     answer_seconds: float = 10.0,
     random: Callable[[], float] = half,
     clock: Clock | None = None,
-    sleep: Sleeps | None = None,
+    sleep: Callable[[float], Awaitable[None]] | None = None,
 ) -> ChatClient:
     return ChatClient(
         server.url,
@@ -200,6 +200,46 @@ async def test_a_history_that_is_not_there_is_asked_for_by_a_new_connection() ->
             assert len(server.visitors) == 2
             await server.publish("one")
             assert await take(chat, 1) == ["one"]
+
+
+@asynchronous
+async def test_who_is_put_out_of_a_room_is_told_and_does_not_come_back_into_it() -> None:
+    async with ChatServer() as server, client(server, rooms=("lobby", "cats")) as chat:
+        await server.visitors[0].tell(Left(room="cats"))
+        assert await anext(chat) == Left(room="cats")
+        server.visitors[0].cut()
+        assert (await server.visitor(2)).rooms == ["lobby"]
+
+
+@asynchronous
+async def test_what_comes_too_fast_is_sent_again_in_time() -> None:
+    sleep = Sleeps()
+    async with ChatServer() as server:
+        server.faults["history"] = [Fault.TOO_FAST]
+        server.faults["onMessage"] = [Fault.TOO_FAST] * 2
+        async with client(server, sleep=sleep) as chat:
+            assert (await chat.say("hi")).seq == 1
+            # When the server said, and a part of a second.
+            assert sleep.short == [1.5] * 3
+            [visitor] = server.visitors
+            assert len(visitor.asked("history")) == 2
+            assert len(visitor.asked("onMessage")) == 3
+
+
+@asynchronous
+async def test_what_came_too_fast_has_not_been_said() -> None:
+    async with ChatServer() as server:
+
+        async def lost_meanwhile(seconds: float) -> None:
+            if seconds == 1.5:
+                server.visitors[0].cut()
+            if seconds >= 1.5:
+                await asyncio.Event().wait()
+
+        async with client(server, name=None, sleep=lost_meanwhile) as chat:
+            server.faults["onMessage"] = [Fault.TOO_FAST]
+            assert (await chat.say("hi")).seq == 1
+            assert len(server.visitors) == 2
 
 
 @asynchronous
