@@ -2,7 +2,7 @@
 
 - verify: the time that a token adds to a warm ``$connect``, for each algorithm. The keys are at hand, as
   they are in a warm Lambda.
-- flood: what a neighbour has of it that 20 connections of one name send 2 frames a second each into its
+- flood: what a neighbour has of it that 20 connections of one name send 4 frames a second each into its
   room, where 50 more listen; with the rates as deployed, without them, and without the flood. That is the
   time until its own message is acknowledged, and how many of the others' come. The chat runs on the tests'
   rig, on DynamoDB Local: sockets, Lambda environments and posts share this machine and one interpreter, so
@@ -24,13 +24,13 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
 
 from chalicelib.auth.door import Door
 from chalicelib.auth.jwks import parse
 from chalicelib.auth.tokens import Tokens
 from chalicelib.config import Settings
 from chalicelib.handshake import Handshake
+from client.connector import SUBPROTOCOL
 from local.account import environment
 from tests.functional.dynamodb_local import dynamodb_local
 from tests.functional.log import Log
@@ -43,7 +43,6 @@ FLOODERS = 20
 FRAMES_PER_SECOND = 4
 LISTENERS = 50
 ENVIRONMENTS = 16
-SUBPROTOCOL = Subprotocol("chat.v1")
 SAY = '{"action": "onMessage", "message": "hi"}'
 
 
