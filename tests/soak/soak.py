@@ -227,7 +227,6 @@ class Soak:
             if there:
                 self._start(there[0].say(room))
         for _ in range(self._healing):
-            await self._read_wire()
             # What is lost yet is for the clients to ask for, at the pace of this machine.
             resting = not self._tasks and self._rig.settled and not self._ledger.lost()
             if resting and self._rig.queues.idle and not self._unsent():
@@ -235,6 +234,7 @@ class Soak:
             await self._pass(1, lambda: None, TICK / HURRY if resting else TICK)
 
     async def _verdict(self, before: Counter[str]) -> dict[str, Any]:
+        await self._read_wire()
         injected = self._weather.injected - before
         return {
             "messages": self._ledger.messages,
