@@ -220,6 +220,7 @@ def test_a_log_that_begins_in_one_numbering_and_goes_on_in_another_misses_nothin
     log.live(said(1, "f"))
     assert shown(log.answered(question, history(8))) == ["missed after 8", "f1"]
     assert shown(log.live(said(2, "f"))) == ["f2"]
+    assert log.question() is None
 
 
 def test_what_comes_live_during_a_question_is_merged() -> None:
