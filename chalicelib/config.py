@@ -54,7 +54,10 @@ class Settings:
         rate_burst: Frames that they can send at once after a silence.
         max_concurrency: Posts to API Gateway under way at once, in one Lambda.
         max_posts_per_second: Posts to API Gateway in a second, from one Lambda; 0 for no limit.
+        room_posts_per_second: Posts to API Gateway in a second that the messages of one room may take.
         inline_recipients: Members of a room that are sent to at once; those beyond are left to workers.
+        presence_members: Connections up to which a room hears who joins, leaves and types; a larger one
+            hears only how many there are.
         members_cache_seconds: How long a Lambda keeps the members of a room at most; 0 for not at all.
         queue: SQS queue of what is left to workers.
         dead_letter_queue: SQS queue of what they could not send either.
@@ -86,7 +89,9 @@ class Settings:
     rate_burst: int = 20
     max_concurrency: int = 256
     max_posts_per_second: int = 0
+    room_posts_per_second: int = 5000
     inline_recipients: int = 5000
+    presence_members: int = 100
     members_cache_seconds: int = 60
     queue: str = "ChatFanOut"
     dead_letter_queue: str = "ChatFanOut-dead"
