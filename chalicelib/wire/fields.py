@@ -134,3 +134,14 @@ class Epoch(Field):
     @classmethod
     def clean(cls, value: str) -> str | None:
         return Ref.clean(value)
+
+
+class Cursor(Field):
+    """Where the next page begins; only the server knows what it means."""
+
+    rule = "must be the after that an answer gave"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": 64}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        return Ref.clean(value)

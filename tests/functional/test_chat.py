@@ -226,7 +226,7 @@ class TestRooms:
         nameless = people.speaking_json()
         assert ann.ask("who") == {
             "type": "who", "room": "lobby", "members": {"ann": 2, "bob": 1}, "nameless": 1, "count": 4,
-            "ref": ann.events[-1]["ref"],
+            "more": False, "after": None, "ref": ann.events[-1]["ref"],
         }  # fmt: skip
         tab.disconnect()
         nameless.disconnect()
