@@ -19,7 +19,7 @@ ChatError
     │   ├── GatewayUnavailable
     │   ├── KeysUnavailable
     │   └── QueueUnavailable
-    ├── BadChunk          internal         no client sees it
+    ├── BadTask          internal         no client sees it
     └── Internal          internal
 """
 
@@ -166,13 +166,13 @@ class QueueUnavailable(Unavailable):
         super().__init__("the chat cannot reach its queue")
 
 
-class BadChunk(ServerError):
-    """A message of the queue is no chunk of recipients."""
+class BadTask(ServerError):
+    """A message of the queue is no task."""
 
     code = "internal"
 
     def __init__(self) -> None:
-        super().__init__("this is no chunk")
+        super().__init__("this is no task")
 
 
 class Internal(ServerError):

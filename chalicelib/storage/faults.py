@@ -15,10 +15,16 @@ CONDITION_FAILED = "ConditionalCheckFailed"
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise ``StorageUnavailable`` for whatever DynamoDB or the way to it did not do."""
+def translated(*but: type[Exception]) -> Iterator[None]:
+    """Raise ``StorageUnavailable`` for whatever DynamoDB or the way to it did not do.
+
+    Args:
+        but: Errors that the caller handles itself.
+    """
     try:
         yield
+    except but:
+        raise
     except (ClientError, BotoCoreError) as error:
         raise StorageUnavailable from error
 
