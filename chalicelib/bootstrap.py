@@ -92,7 +92,7 @@ def build_chat(
     broadcaster = Broadcaster(
         websocket_api,
         MemberCache(rooms, settings.members_cache_seconds, settings.inline_recipients, clock),
-        heads,
+        connections,
         queue,
         TaskQueue(make_sqs, settings.dead_letter_queue),
         settings.inline_recipients,

@@ -4,17 +4,17 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 
 import msgspec
 
-from .errors import QueueUnavailable, StorageUnavailable
+from .errors import QueueUnavailable
 from .gateway.sending import SendResult
 from .gateway.websocket_api import ManyWebsocketAPI
 from .storage.connection import Connection
-from .storage.heads import Head, Heads
+from .storage.connections import Connections
+from .storage.heads import Head
 from .storage.member_cache import MemberCache
 from .storage.rooms import Member
 from .tasks import Chunk, RestOfRoom, Task, TaskQueue
@@ -92,7 +92,7 @@ class Broadcaster:
     Args:
         api: What sends.
         members: Where the members of a room are found.
-        heads: Where the number of members is put right.
+        connections: Where the number of members is put right.
         queue: Takes what is left for workers to send.
         dead_letters: Takes what their last attempt has left.
         inline_recipients: Members of a room that are sent to from here; those beyond go to the queue.
@@ -105,7 +105,7 @@ class Broadcaster:
         self,
         api: ManyWebsocketAPI,
         members: MemberCache,
-        heads: Heads,
+        connections: Connections,
         queue: TaskQueue,
         dead_letters: TaskQueue,
         inline_recipients: int,
@@ -114,7 +114,7 @@ class Broadcaster:
     ) -> None:
         self._api = api
         self._members = members
-        self._heads = heads
+        self._connections = connections
         self._queue = queue
         self._dead_letters = dead_letters
         self._inline_recipients = inline_recipients
@@ -162,9 +162,8 @@ class Broadcaster:
         rendered = cache(partial(render, event))
         pages = self._members.pages(room, head.members_version if head else None)
         count = self._send_pages(room, pages, rendered, event.passing, deadline, delivery, but)
-        if head is not None and count is not None and head.members_version and count != head.members:
-            with suppress(StorageUnavailable):
-                self._heads.mend(room, count, head.members_version)
+        if head is not None and count is not None:
+            self._connections.mend(room, count, head)
 
     def send(self, to: Connection, event: Event, deadline: float, delivery: Delivery) -> None:
         """Send an event to one connection, as ``publish`` does to many.

@@ -14,8 +14,8 @@ from .tasks import Prune, Task, TaskQueue
 # So many are removed by whoever has met them. More are left to workers, so many a task: a second's work.
 MOST_INLINE = 10
 MOST_IN_TASK = 100
-# What removing those of a task can take, in s: with less time left, it is not begun.
-RESERVE_SECONDS = 5.0
+# What removing one can take, in s: where there is less time left, it is not begun.
+PRUNE_SECONDS = 0.05
 
 # By the room that they were met in; None for those that were replied to.
 ByRoom = dict[str | None, list[Member]]
@@ -44,7 +44,7 @@ class Pruner:
         self._broadcaster.close_stuck(deadline, delivery)
         while delivery.dead:
             dead, delivery.dead = list(delivery.dead.values()), {}
-            if len(dead) > MOST_INLINE or self._is_late(deadline):
+            if len(dead) > MOST_INLINE or not _is_time(len(dead), deadline):
                 # All of them: their leaving is one event for each room.
                 self._leave(dead)
                 return
@@ -53,13 +53,10 @@ class Pruner:
 
     def prune(self, task: Prune, deadline: float, delivery: Delivery) -> None:
         """Remove those of a task."""
-        if self._is_late(deadline):
-            self._leave([(member, task.room) for member in task.members])
-        else:
+        if _is_time(len(task.members), deadline):
             self._prune(task.members, task.room, deadline, delivery)
-
-    def _is_late(self, deadline: float) -> bool:
-        return time.monotonic() > deadline - RESERVE_SECONDS
+        else:
+            self._leave([(member, task.room) for member in task.members])
 
     def _prune(self, members: list[Member], room: str | None, deadline: float, delivery: Delivery) -> None:
         try:
@@ -81,6 +78,10 @@ class Pruner:
         except QueueUnavailable:
             # Likewise.
             return
+
+
+def _is_time(members: int, deadline: float) -> bool:
+    return time.monotonic() + members * PRUNE_SECONDS <= deadline
 
 
 def _by_room(dead: list[tuple[Member, str | None]]) -> ByRoom:

@@ -48,9 +48,14 @@ def leave_room(request: LeaveRoom, call: Call) -> Left:
 def who(request: Who, call: Call) -> WhoIsThere:
     """List the names in a room, a page at a time."""
     call.must_be_in(request.room)
-    members, after = call.services.rooms.part(request.room, request.limit, request.after)
-    is_all = after is None and request.after is None
-    count = len(members) if is_all else call.services.messages.position(request.room).members
+    rooms, connections = call.services.rooms, call.services.connections
+    head = call.services.messages.position(request.room)
+    members, after = rooms.part(request.room, request.limit, request.after)
+    count = head.members
+    if request.after is None and (after is None or count <= len(members)):
+        # All have been read, or else the number is behind.
+        count = len(members) if after is None else rooms.count(request.room)
+        connections.mend(request.room, count, head)
     return WhoIsThere(
         room=request.room,
         members=_listed(members),

@@ -13,7 +13,7 @@ from .bucket import Bucket
 from .connection import Connection, from_item
 from .directory import Directory
 from .faults import CONDITION_FAILED, TRIES, pause, transact, translated, write
-from .heads import Heads
+from .heads import Head, Heads
 from .names import Names
 from .presence import Change, Crossing, Presence
 from .rooms import Member
@@ -265,6 +265,20 @@ class Connections:
         if member.name is not None:
             self._names.forget(member.name, member.id)
         return True
+
+    def mend(self, room: str, members: int, head: Head) -> None:
+        """Put the number of members of a room right, now that they have been counted. It does not fail.
+
+        Args:
+            room: The room.
+            members: How many they were.
+            head: The room before they were read.
+        """
+        if members != head.members and head.members_version:
+            with suppress(StorageUnavailable):
+                mended = self._heads.mend(room, members, head.members_version)
+                if mended is not None:
+                    self.directory.note(room, mended, members - head.members)
 
     def _unregister(self, connection_id: str) -> Connection | None:
         with translated():

@@ -189,9 +189,9 @@ class Heads:
             {":one": _number(1), ":joined": _number(joined * every), ":expires": _number(self._expiry)},
         )
 
-    def mend(self, room: str, members: int, version: int) -> None:
-        """Set the number of members of a membership that has been counted, unless it has changed."""
-        self._change(
+    def mend(self, room: str, members: int, version: int) -> Head | None:
+        """Set the number of members of a membership that has been counted; None where it has changed."""
+        return self._change(
             room,
             "SET members = :members",
             "membersVersion = :version",

@@ -272,10 +272,12 @@ class Messages:
             through = last
         else:
             through = min(reached or last, max(last, position.sent))
-        # The number before the first of those that must be there.
-        first = _seq(kept[0]) - 1 if kept and more and not forward else after or 0
-        whole = (after is None or after <= position.seq) and through - first == len(kept)
         messages = [_to_stored(item) for item in kept if "message" in item]
+        # The number before the first of those that must be there.
+        first = after or 0
+        if not forward and (more or len(messages) == limit):
+            first = _seq(kept[0]) - 1 if kept else through
+        whole = (after is None or after <= position.seq) and through - first == len(kept)
         return Page(position, messages, through, more, complete=same_log and whole)
 
     def _number(self, draft: Draft, claim: "_Claim", lease: str) -> Receipt:

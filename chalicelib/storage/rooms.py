@@ -81,6 +81,14 @@ class Rooms:
         now = self._clock()
         return [each for each in members if each.expires_at > now], last and last["connectionid"]["S"]
 
+    def count(self, room: str) -> int:
+        """Count the members of a room by reading all of them.
+
+        Raises:
+            StorageUnavailable: A page could not be read.
+        """
+        return sum(len(page) for page in self.pages(room))
+
     def _query(self, room: str, after: str | None, limit: int) -> dict[str, Any]:
         begin = {"roomId": {"S": room}, "connectionid": {"S": after}} if after is not None else None
         return {

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from chalicelib.chunks import Chunk
+from chalicelib.tasks import Chunk
 from chalicelib.storage.member_cache import MemberCache
 from chalicelib.storage.rooms import Member, Rooms
 from tests.functional.log import Log
