@@ -19,6 +19,10 @@ from .rows import Rows, to_key, to_membership_key
 
 # BatchWriteItem takes no more.
 BATCH = 25
+# Refused frames within a minute above which a connection is closed. Who waits for ``retryAfter`` has
+# one in a second at most.
+MOST_REFUSED = 100
+REFUSED_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,16 @@ class Arrival:
 
     Attributes:
         connection: Whose it is; None where there is none, or it has expired.
-        wait_seconds: 0, or the time after which a frame is served again.
+        wait_seconds: 0, or the time after which such a frame is served again.
+        one_too_many: It is the refused frame for which the connection is to be closed: one of many that
+            come at once.
+        closing: The connection is being closed for its refused frames, by the handler of another one.
     """
 
     connection: Connection | None
     wait_seconds: int = 0
+    one_too_many: bool = False
+    closing: bool = False
 
 
 class Connections:
@@ -111,8 +120,13 @@ class Connections:
             )
         return self._live(answer.get("Item"))
 
-    def serve(self, connection_id: str) -> Arrival:
-        """Read the connection that a frame has come from, and let it send no faster than it may."""
+    def serve(self, connection_id: str, cost: int = 1) -> Arrival:
+        """Read the connection that a frame has come from, and let it send no faster than it may.
+
+        Args:
+            connection_id: Its id.
+            cost: Tokens that the frame takes from its bucket, and from its name's where others have that.
+        """
         if self._bucket is None:
             return Arrival(self.get(connection_id))
         now_ms = int(self._clock() * 1000)
@@ -123,19 +137,49 @@ class Connections:
                     self._client.update_item,
                     TableName=self._table,
                     Key=to_key(connection_id),
-                    UpdateExpression=self._bucket.expression,
-                    ConditionExpression=f"attribute_exists(connectionid) AND {self._bucket.condition}",
-                    ExpressionAttributeValues=self._bucket.values(now_ms),
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **self._bucket.take(cost, now_ms, "attribute_exists(connectionid)"),
                 )["Attributes"]
             except self._client.exceptions.ConditionalCheckFailedException as error:
                 item = error.response.get("Item")
-                wait = self._bucket.wait_seconds(item, now_ms) if item else 0
+                wait = self._bucket.wait_seconds(item, cost, now_ms) if item else 0
         connection = self._live(item)
-        if connection is not None and connection.shared and connection.name is not None and not wait:
-            wait = self._names.take(connection.name, now_ms)
-        return Arrival(connection, wait)
+        if connection is None:
+            return Arrival(None)
+        refused = _refused_lately(item, now_ms)
+        if refused > MOST_REFUSED:
+            return Arrival(connection, wait, closing=True)
+        if connection.shared and connection.name is not None and not wait:
+            wait = self._names.take(connection.name, cost, now_ms)
+        one_too_many = bool(wait) and self._count_refused(connection.id, refused, now_ms) == MOST_REFUSED + 1
+        return Arrival(connection, wait, one_too_many)
+
+    def _count_refused(self, connection_id: str, before: int, now_ms: int) -> int:
+        """Count a refused frame of a connection that had so many before; how many there are now."""
+        expression, condition = "ADD refused :one", "attribute_exists(refusedSince)"
+        values = {":one": {"N": "1"}}
+        if not before:
+            # Of several that come at once, one begins to count.
+            expression = "SET refused = :one, refusedSince = :now"
+            condition = (
+                "attribute_exists(connectionid)"
+                " AND (attribute_not_exists(refusedSince) OR refusedSince <= :ago)"
+            )
+            values |= {":now": {"N": str(now_ms)}, ":ago": {"N": str(now_ms - REFUSED_MS)}}
+        # The frame is refused whether it is counted or not.
+        with suppress(StorageUnavailable), translated():
+            answer = write(
+                self._client.update_item,
+                TableName=self._table,
+                Key=to_key(connection_id),
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ReturnValues="UPDATED_NEW",
+            )
+            return int(answer["Attributes"]["refused"]["N"])
+        return 0
 
     def join(self, connection: Connection, room: str) -> list[Crossing]:
         """Make a connection a member of a room.
@@ -333,3 +377,10 @@ class Connections:
                 if not left:
                     break
                 pause(attempt)
+
+
+def _refused_lately(item: dict[str, Any], now_ms: int) -> int:
+    """Frames of a connection that have been refused since its minute of counting began."""
+    if "refused" not in item or int(item["refusedSince"]["N"]) <= now_ms - REFUSED_MS:
+        return 0
+    return int(item["refused"]["N"])
