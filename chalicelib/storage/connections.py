@@ -230,25 +230,27 @@ class Connections:
         return crossings
 
     def renew(self, connection: Connection, identity: Identity) -> list[Crossing]:
-        """Let a connection go on by a newer token of the same name.
+        """Renew a connection's session with a newer token of the same name; the token in use changes nothing.
 
         Raises:
             StorageUnavailable: Also where the connection has been removed, or keeps changing.
         """
+        if connection.identified(identity) == connection:
+            return []
         return self._alter(connection, lambda now: now.identified(identity))
 
     def _alter(self, connection: Connection, changed: Callable[[Connection], Connection]) -> list[Crossing]:
         """Change a connection's name or token in all its rows, all or none."""
         for attempt in range(1, TRIES + 1):
             new = changed(connection)
-            # Where neither name nor expiry changes, what is in the rooms already stays there.
+            # Where neither name nor expiry changes, what is in the rooms already stays as it is.
             moves = (new.name, new.counts_until) != (connection.name, connection.counts_until)
             arrived = self._arrive(new, new.public_rooms) if moves else []
             writes = [
                 self._rows.change(connection, new),
                 # Second, as in ``add``: see ``_refused``.
                 *(self._claim(new) if new.name != connection.name else ()),
-                *self._rows.move(connection, new, int(self._clock() * 1000)),
+                *(self._rows.move(connection, new, int(self._clock() * 1000)) if moves else ()),
             ]
             with translated():
                 reasons = transact(self._client, writes)
@@ -258,7 +260,8 @@ class Connections:
             if not reasons:
                 if new.name != connection.name:
                     self._release(connection)
-                self._changed(new.rooms)
+                if moves:
+                    self._changed(new.rooms)
                 return arrived + departed
             if new.name != connection.name:
                 self._refused(new, reasons)
