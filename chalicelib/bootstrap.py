@@ -113,7 +113,7 @@ def build_chat(
         pump=Pump(heads, messages, broadcaster, queue, settings.room_posts_per_second, clock),
         pruner=Pruner(connections, announcer, broadcaster, queue),
     )
-    return Chat(services, logger or make_logger(), clock)
+    return Chat(services, logger or make_logger(), clock, heads.remembered_members)
 
 
 def build_operations(chat: Chat, websocket_api: ManyWebsocketAPI) -> Operations:

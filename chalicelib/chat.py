@@ -16,11 +16,12 @@ from .actions.call import Call, Services
 from .auth.identity import Identity
 from .broadcaster import Delivery
 from .deadline import deadline_in
-from .dispatcher import Outcome, dispatch, refuse
+from .dispatcher import Frame, Outcome, dispatch, refuse
 from .errors import (
     BadRequest,
     BadToken,
     ChatError,
+    Flooding,
     Forbidden,
     RateLimited,
     ServerError,
@@ -39,6 +40,13 @@ UNREGISTERED = Goodbye(
 )
 OUTDATED = Goodbye(
     code="token_expired", reason="Your token has expired, connect again with a new one", retry_after=0
+)
+# For how long who is closed for sending too fast is asked to stay away, in s.
+FLOODING_SECONDS = 60
+FLOODING = Goodbye(
+    code=RateLimited.code,
+    reason=f"You are too fast, connect again in {FLOODING_SECONDS} s",
+    retry_after=FLOODING_SECONDS,
 )
 # What refuses a handshake, the first that fits.
 STATUSES = (
@@ -61,11 +69,13 @@ class Chat:
         services: What the chat is made of.
         logger: Takes one line for each invocation.
         clock: Unix time in s.
+        members: Gives the connections in a room as far as this Lambda remembers, 0 where it does not.
     """
 
     services: Services
     logger: Logger
     clock: Callable[[], float] = time.time
+    members: Callable[[str], int] = lambda room: 0
 
     def connect(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
         """Register a connection: 200, or the status that refuses it.
@@ -93,16 +103,22 @@ class Chat:
             return {"statusCode": 200, **({"headers": confirmed} if confirmed else {})}
 
     def message(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
-        """Serve a frame. Whatever is in it, the sender gets a reply and the answer is 200."""
+        """Serve a frame. Whatever is in it, the sender gets a reply and the answer is 200.
+
+        A sender that is being closed for its rate gets none.
+        """
         deadline = deadline_in(remaining_seconds)
         with self._logged("message", event) as record:
             request_id = event["requestContext"].get("requestId", "")
-            body = event.get("body") or ""
+            frame = Frame.parse(event.get("body") or "")
             # Stands for a connection that is not registered: it is in no room.
             stranger = self._connection(event, frozenset(), Form.TEXT)
             call = Call(stranger, self.services, int(self.clock() * 1000), deadline, record.delivery)
-            outcome = self._serve(body, call, request_id)
+            outcome = self._serve(frame, call, request_id)
             record.action, record.outcome, record.error = outcome.action, outcome.code, outcome.error
+            flooding = outcome.error if isinstance(outcome.error, Flooding) else None
+            if flooding and flooding.told:
+                return {"statusCode": 200}
             registered = call.caller is not stranger
             if not registered and getattr(outcome.reply, "ref", None) is not None:
                 # Its form is not known, but a ref is of use in JSON alone.
@@ -111,10 +127,11 @@ class Chat:
                 call.tell_caller(outcome.reply)
             except TooLarge as error:
                 record.fail(error)
-                call.tell_caller(refuse(body, error, request_id).reply)
+                call.tell_caller(refuse(frame, error, request_id).reply)
             if not isinstance(outcome.error, ServerError):
                 # Nothing reaches it any more; connecting again puts that right.
                 goodbye = OUTDATED if self._is_outdated(call.caller) else None if registered else UNREGISTERED
+                goodbye = FLOODING if flooding else goodbye
                 if goodbye:
                     self.services.broadcaster.dismiss(call.caller, goodbye, deadline, record.delivery)
             for work in call.afterwards:
@@ -134,18 +151,21 @@ class Chat:
             self.services.pruner.sweep(deadline, record.delivery)
             return {"statusCode": 200}
 
-    def _serve(self, body: str, call: Call, request_id: str) -> Outcome:
+    def _serve(self, frame: Frame, call: Call, request_id: str) -> Outcome:
         """Serve a frame of whoever it is from, if it may be served."""
+        price = frame.price(self.services.actions, self.members)
         try:
-            arrival = self.services.connections.serve(call.caller.id)
+            arrival = self.services.connections.serve(call.caller.id, price)
         except ChatError as error:
-            return refuse(body, error, request_id)
+            return refuse(frame, error, request_id)
         call.caller = arrival.connection or call.caller
+        if arrival.closing or arrival.one_too_many:
+            return refuse(frame, Flooding(FLOODING_SECONDS, told=arrival.closing), request_id)
         if self._is_outdated(call.caller):
-            return refuse(body, TokenExpired(), request_id)
+            return refuse(frame, TokenExpired(), request_id)
         if arrival.wait_seconds:
-            return refuse(body, RateLimited(arrival.wait_seconds), request_id)
-        return dispatch(body, call, request_id)
+            return refuse(frame, RateLimited(arrival.wait_seconds), request_id)
+        return dispatch(frame, call, request_id)
 
     def _is_outdated(self, connection: Connection) -> bool:
         return connection.token_expires_at is not None and connection.token_expires_at <= self.clock()

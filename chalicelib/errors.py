@@ -12,6 +12,7 @@ ChatError
 │   │   └── TooManyConnections
 │   ├── TokenExpired      token_expired
 │   ├── RateLimited       rate_limited     .retry_after
+│   │   └── Flooding
 │   └── TooLarge          too_large
 └── ServerError           the client can only try again
     ├── Unavailable       unavailable
@@ -117,6 +118,18 @@ class RateLimited(RequestError):
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"too fast, try again in {retry_after} s")
         self.retry_after = retry_after
+
+
+class Flooding(RateLimited):
+    """The connection has sent on against too many refusals, and is closed.
+
+    Attributes:
+        told: Whether this is for another frame to tell: nothing is sent to the connection any more.
+    """
+
+    def __init__(self, retry_after: int, told: bool) -> None:
+        super().__init__(retry_after)
+        self.told = told
 
 
 class TooLarge(RequestError):

@@ -19,7 +19,7 @@ from ..storage.messages import Draft, Messages, Receipt
 from ..storage.presence import Change
 from ..storage.rooms import Rooms
 from ..wire.events import Event
-from ..wire.requests import Request
+from ..wire.requests import LOBBY, Request
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,26 @@ class Action:
         request: The struct that the action's fields are checked against.
         run: Serves the request. The event that it returns is the reply; a ``ChatError`` that it raises
             becomes the reply.
+        cost: Tokens that it takes from its sender's bucket.
+        crowd: Where it is sent to all of a room, connections in the room that cost another token.
     """
 
     request: type[Request]
     run: Callable[[Any, "Call"], Event]
+    cost: int = 1
+    crowd: int | None = None
+
+    def price(self, fields: Mapping[str, Any], members: Callable[[str], int]) -> int:
+        """Say how many tokens a frame takes.
+
+        Args:
+            fields: The frame's, as they came.
+            members: Gives the number of connections in a room, 0 where that is not known.
+        """
+        room = fields.get("room", LOBBY)
+        if self.crowd is None or not isinstance(room, str):
+            return self.cost
+        return self.cost + members(room) // self.crowd
 
 
 @dataclass(frozen=True)

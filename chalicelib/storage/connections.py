@@ -21,6 +21,10 @@ from .rows import Rows, to_key, to_membership_key
 
 # BatchWriteItem takes no more.
 BATCH = 25
+# Refused frames within a minute above which a connection is closed. Who waits for ``retryAfter`` has
+# one in a second at most.
+MOST_REFUSED = 100
+REFUSED_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,16 @@ class Arrival:
 
     Attributes:
         connection: Whose it is; None where there is none, or it has expired.
-        wait_seconds: 0, or the time after which a frame is served again.
+        wait_seconds: 0, or the time after which such a frame is served again.
+        one_too_many: It is the refused frame for which the connection is to be closed: one of many that
+            come at once.
+        closing: The connection is being closed for its refused frames, by the handler of another one.
     """
 
     connection: Connection | None
     wait_seconds: int = 0
+    one_too_many: bool = False
+    closing: bool = False
 
 
 class Connections:
@@ -119,8 +128,13 @@ class Connections:
             )
         return self._live(answer.get("Item"))
 
-    def serve(self, connection_id: str) -> Arrival:
-        """Read the connection that a frame has come from, and let it send no faster than it may."""
+    def serve(self, connection_id: str, cost: int = 1) -> Arrival:
+        """Read the connection that a frame has come from, and let it send no faster than it may.
+
+        Args:
+            connection_id: Its id.
+            cost: Tokens that the frame takes from its bucket, and from its name's where others have that.
+        """
         if self._bucket is None:
             return Arrival(self.get(connection_id))
         now_ms = int(self._clock() * 1000)
@@ -131,19 +145,49 @@ class Connections:
                     self._client.update_item,
                     TableName=self._table,
                     Key=to_key(connection_id),
-                    UpdateExpression=self._bucket.expression,
-                    ConditionExpression=f"attribute_exists(connectionid) AND {self._bucket.condition}",
-                    ExpressionAttributeValues=self._bucket.values(now_ms),
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **self._bucket.take(cost, now_ms, "attribute_exists(connectionid)"),
                 )["Attributes"]
             except self._client.exceptions.ConditionalCheckFailedException as error:
                 item = error.response.get("Item")
-                wait = self._bucket.wait_seconds(item, now_ms) if item else 0
+                wait = self._bucket.wait_seconds(item, cost, now_ms) if item else 0
         connection = self._live(item)
-        if connection is not None and connection.shared and connection.name is not None and not wait:
-            wait = self._names.take(connection.name, now_ms)
-        return Arrival(connection, wait)
+        if connection is None:
+            return Arrival(None)
+        refused = _refused_lately(item, now_ms)
+        if refused > MOST_REFUSED:
+            return Arrival(connection, wait, closing=True)
+        if connection.shared and connection.name is not None and not wait:
+            wait = self._names.take(connection.name, cost, now_ms)
+        one_too_many = bool(wait) and self._count_refused(connection.id, refused, now_ms) == MOST_REFUSED + 1
+        return Arrival(connection, wait, one_too_many)
+
+    def _count_refused(self, connection_id: str, before: int, now_ms: int) -> int:
+        """Count a refused frame of a connection that had so many before; how many there are now."""
+        expression, condition = "ADD refused :one", "attribute_exists(refusedSince)"
+        values = {":one": {"N": "1"}}
+        if not before:
+            # Of several that come at once, one begins to count.
+            expression = "SET refused = :one, refusedSince = :now"
+            condition = (
+                "attribute_exists(connectionid)"
+                " AND (attribute_not_exists(refusedSince) OR refusedSince <= :ago)"
+            )
+            values |= {":now": {"N": str(now_ms)}, ":ago": {"N": str(now_ms - REFUSED_MS)}}
+        # The frame is refused whether it is counted or not.
+        with suppress(StorageUnavailable), translated():
+            answer = write(
+                self._client.update_item,
+                TableName=self._table,
+                Key=to_key(connection_id),
+                UpdateExpression=expression,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ReturnValues="UPDATED_NEW",
+            )
+            return int(answer["Attributes"]["refused"]["N"])
+        return 0
 
     def join(self, connection: Connection, room: str) -> Change:
         """Make a connection a member of a room.
@@ -191,25 +235,27 @@ class Connections:
         return changes
 
     def renew(self, connection: Connection, identity: Identity) -> list[Change]:
-        """Let a connection go on by a newer token of the same name.
+        """Renew a connection's session with a newer token of the same name; the token in use changes nothing.
 
         Raises:
             StorageUnavailable: Also where the connection has been removed, or keeps changing.
         """
+        if connection.identified(identity) == connection:
+            return []
         return self._alter(connection, lambda now: now.identified(identity))
 
     def _alter(self, connection: Connection, changed: Callable[[Connection], Connection]) -> list[Change]:
         """Change a connection's name or token in all its rows, all or none."""
         for attempt in range(1, TRIES + 1):
             new = changed(connection)
-            # Where neither name nor expiry changes, what is in the rooms already stays there.
+            # Where neither name nor expiry changes, what is in the rooms already stays as it is.
             moves = (new.name, new.counts_until) != (connection.name, connection.counts_until)
             arrived = self._arrive(new, new.public_rooms) if moves else {}
             writes = [
                 self._rows.change(connection, new),
                 # Second, as in ``add``: see ``_refused``.
                 *(self._claim(new) if new.name != connection.name else ()),
-                *self._rows.move(connection, new, int(self._clock() * 1000)),
+                *(self._rows.move(connection, new, int(self._clock() * 1000)) if moves else ()),
             ]
             with translated():
                 reasons = transact(self._client, writes)
@@ -220,7 +266,7 @@ class Connections:
                 if new.name != connection.name:
                     self._release(connection)
                 crossings = {room: arrived.get(room, []) + departed.get(room, []) for room in new.rooms}
-                return self._changed(new.rooms, crossings, 0)
+                return self._changed(new.rooms, crossings, 0) if moves else []
             if new.name != connection.name:
                 self._refused(new, reasons)
             now = self.get(connection.id)
@@ -436,3 +482,10 @@ def _to_batch(write: dict[str, Any]) -> dict[str, Any]:
     """The write of a transaction as one of a batch."""
     [(kind, fields)] = write.items()
     return {f"{kind}Request": {name: fields[name] for name in ("Item", "Key") if name in fields}}
+
+
+def _refused_lately(item: dict[str, Any], now_ms: int) -> int:
+    """Frames of a connection that have been refused since its minute of counting began."""
+    if "refused" not in item or int(item["refusedSince"]["N"]) <= now_ms - REFUSED_MS:
+        return 0
+    return int(item["refused"]["N"])
