@@ -78,7 +78,7 @@ class Directory:
         key = {"roomId": {"S": KEY}, "connectionid": {"S": room}}
         # Of two that write at once, the one that has seen less must not be the last.
         later = {
-            "ConditionExpression": "attribute_not_exists(version) OR version < :version",
+            "ConditionExpression": "attribute_not_exists(version) OR version <= :version",
             "ExpressionAttributeValues": {":version": {"N": str(head.members_version)}},
         }
         with translated(), suppress(self._client.exceptions.ConditionalCheckFailedException):

@@ -27,6 +27,16 @@ LEASE_SECONDS = 6
 MOST_REMEMBERED = 10_000
 # Members of a room, over all inline ones, from which the leaving of a connection is counted by samples.
 SAMPLED_SHARE = 10
+# How long a room in which others speak too is not taken for one at rest, in s.
+RESTLESS_SECONDS = 60
+
+# Takes a number, and the lease where it is free.
+NEXT = (
+    "ADD seq :one SET epoch = if_not_exists(epoch, :epoch), "
+    # Of a log that is older than this attribute, everything has been sent.
+    "sent = if_not_exists(sent, if_not_exists(seq, :zero)), "
+    "pump = if_not_exists(pump, :lease), expiresAt = :expires"
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,8 @@ class Heads:
         self._inline = inline
         self._chance = chance
         self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._at_rest: dict[str, Head] = {}
+        self._restless: dict[str, float] = {}
 
     def read(self, room: str) -> Head:
         """Read the head of a room."""
@@ -102,20 +114,27 @@ class Heads:
 
         Whoever finds the room without a pump is its pump: the head that comes back has their lease.
         """
-        return self._update(
-            room,
-            "ADD seq :one SET epoch = if_not_exists(epoch, :epoch), "
-            # Of a log that is older than this attribute, everything has been sent.
-            "sent = if_not_exists(sent, if_not_exists(seq, :zero)), "
-            "pump = if_not_exists(pump, :lease), expiresAt = :expires",
-            {
-                ":one": _number(1),
-                ":zero": _number(0),
-                ":epoch": {"S": secrets.token_hex(8)},
-                ":lease": {"S": lease},
-                ":expires": _number(self._expiry),
-            },
-        )
+        return self._update(room, NEXT, self._next(lease))
+
+    def next_after(self, rest: Head, room: str, lease: str) -> Head | None:
+        """Do what ``next_message`` does, where the room is still at rest; None where somebody has spoken."""
+        values = {
+            **self._next(lease),
+            ":was": _number(rest.seq),
+            ":of": {"S": rest.epoch or ""},
+        }
+        head = self._change(room, NEXT, "seq = :was AND epoch = :of", values, lease)
+        if head is None:
+            # Others speak there too, by other Lambdas: not worth a try for a while.
+            self._at_rest.pop(room, None)
+            self._restless[room] = self._clock() + RESTLESS_SECONDS
+        return head
+
+    def at_rest(self, room: str) -> Head | None:
+        """The room as this Lambda has left it, when everything had been sent; None where it may be busy."""
+        if self._restless.get(room, 0) > self._clock():
+            return None
+        return self._at_rest.pop(room, None)
 
     def take_over(self, room: str, lease: str) -> Head | None:
         """Become the pump of a room; None where there is nothing to send, or somebody sends it."""
@@ -144,7 +163,7 @@ class Heads:
             The head where there is more, and the lease is held; None where the turn is over.
         """
         try:
-            self._write(
+            self._at_rest[room] = self._write(
                 room,
                 "SET sent = :sent, sentAt = :at REMOVE pump",
                 "pump = :lease AND seq = :sent",
@@ -227,6 +246,15 @@ class Heads:
         # After all its messages: a number must not come again while a message has it.
         return int(self._clock()) + self._kept + 2 * DAY
 
+    def _next(self, lease: str) -> dict[str, Any]:
+        return {
+            ":one": _number(1),
+            ":zero": _number(0),
+            ":epoch": {"S": secrets.token_hex(8)},
+            ":lease": {"S": lease},
+            ":expires": _number(self._expiry),
+        }
+
     def _update(self, room: str, expression: str, values: Mapping[str, Any]) -> Head:
         with translated():
             answer = write(
@@ -273,7 +301,9 @@ class Heads:
         self._sizes[room] = head.members
         self._sizes.move_to_end(room)
         if len(self._sizes) > MOST_REMEMBERED:
-            self._sizes.popitem(last=False)
+            forgotten, _ = self._sizes.popitem(last=False)
+            self._at_rest.pop(forgotten, None)
+            self._restless.pop(forgotten, None)
         return head
 
 

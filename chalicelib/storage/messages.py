@@ -7,21 +7,21 @@ waits for a missing one for a moment and then seals it, so that it never gets a 
 who finds its number sealed takes another one. So up to ``sent``, every number of a log has an item: a
 message, or a seal.
 
-A client's reference is claimed before a number is taken, so that a repeat takes none. The claim then gets
-the number of its message. Whoever comes with the same reference finds the message by it, and finishes what
-a writer that died has left undone.
+A client's reference is claimed before a number is taken, so that a repeat takes none: see ``claims``.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 from ..errors import StorageUnavailable
-from .faults import TRIES, translated, write
+from .claims import Claim, Claims
+from .faults import TRIES, translated
 from .heads import DAY, Head, Heads
+from .new_items import NewItems, to_number
 
 # How long a reference is remembered where messages are not stored.
 REF_DAYS_WITHOUT_HISTORY = 1
@@ -163,6 +163,8 @@ class Messages:
         self._refs_kept = history_days * DAY or REF_DAYS_WITHOUT_HISTORY * DAY
         self._clock = clock
         self._sleep = sleep
+        self._numbers = NewItems(client, table, clock)
+        self._claims = Claims(client, table, self._refs_kept, clock)
 
     def position(self, room: str) -> Head:
         """Read where a room's log is."""
@@ -179,15 +181,20 @@ class Messages:
             lease: For whoever finds the room without a pump. Where this fails after it has taken the lease,
                 the lease is given back if that can be done.
         """
-        claim = _Claim(secrets.token_hex(8))
+        if draft.ref is None:
+            with translated():
+                return self._store(draft, lease)
+        # In a room at rest, the next number is known; without history, what became of it would not be.
+        rest = self._heads.at_rest(draft.room) if self._history else None
+        claim = Claim(secrets.token_hex(8), secrets.token_hex(4))
+        if rest is not None:
+            claim = replace(claim, seq=rest.seq + 1, epoch=rest.epoch or "")
         with translated():
-            if draft.ref is not None:
-                there = self._claim(draft, claim)
-                first = self._first(draft, there) if there is not None else claim
-                if isinstance(first, Receipt):
-                    return first
-                claim = first
-            return self._number(draft, claim, lease)
+            there = self._claims.take(_ref_key(draft), claim)
+            if there is None:
+                return self._store(draft, lease, claim, rest)
+            first = self._find(draft, there)
+            return first if isinstance(first, Receipt) else self._store(draft, lease, first)
 
     def unsent(self, room: str, head: Head) -> Unsent:
         """Read what is to be sent of a room, up to the last number of a head or as far as one query goes."""
@@ -221,7 +228,7 @@ class Messages:
         """Seal a number, unless it has just got its message; what it has then."""
         # A seal stands as long as a reference that may point to it.
         item = self._item(room, epoch, seq, max(self._kept, self._refs_kept))
-        return self._put(self._put_number(item)) or item
+        return self._put_number(item) or item
 
     def page(
         self,
@@ -280,102 +287,86 @@ class Messages:
         whole = (after is None or after <= position.seq) and through - first == len(kept)
         return Page(position, messages, through, more, complete=same_log and whole)
 
-    def _number(self, draft: Draft, claim: "_Claim", lease: str) -> Receipt:
-        """Take a number and store a message under it, under another one where it has been sealed."""
+    def _store(
+        self, draft: Draft, lease: str, claim: Claim | None = None, rest: Head | None = None
+    ) -> Receipt:
+        """Take a number and store a message under it, under another one where it has been sealed.
+
+        Args:
+            draft: The message.
+            lease: For whoever finds the room without a pump.
+            claim: The claim of its reference as it is; None where it has none.
+            rest: The room at rest, where the claim is for the number after that.
+        """
         head: Head | None = None
+        message_id = claim.id if claim else secrets.token_hex(8)
+        owner = claim.owner if claim and rest else secrets.token_hex(4)
         try:
             for _ in range(TRIES):
-                head = self._heads.next_message(draft.room, lease)
-                stored = _as_stored(draft, head.seq, head.epoch or "", claim.id)
+                head = self._heads.next_after(rest, draft.room, lease) if rest else None
+                is_claimed = head is not None
+                rest = None
+                if head is None:
+                    head = self._heads.next_message(draft.room, lease)
+                stored = _as_stored(draft, head.seq, head.epoch or "", message_id)
                 mine = lease if head.pump == lease else None
-                other = self._settle(draft, claim, stored) if draft.ref is not None else None
-                if other is not None:
-                    # Somebody with the same reference was faster; the number stays without a message.
-                    first = self._first(draft, other)
-                    if isinstance(first, Receipt):
-                        return replace(first, head=head, lease=mine)
-                    claim = first
-                    continue
+                if claim is not None and not is_claimed:
+                    moved = Claim(message_id, owner, stored.seq, stored.epoch)
+                    other = self._claims.move(_ref_key(draft), claim, moved)
+                    if other is not None and other.id == message_id:
+                        # Somebody with the same reference was faster; the number stays without a message.
+                        first = self._find(draft, other)
+                        if isinstance(first, Receipt):
+                            return replace(first, head=head, lease=mine)
+                        claim = first
+                        continue
+                    claim = moved
                 if self._put_message(stored):
                     return Receipt(stored, head, mine)
-                claim = _Claim(claim.id, stored.seq, stored.epoch)
             raise StorageUnavailable
-        except BaseException:
+        except Exception:
             self._give_back(draft.room, lease, head)
             raise
 
     def _give_back(self, room: str, lease: str, head: Head | None) -> None:
         """Leave the room to the next publisher at once, where that can be done."""
         if head is not None and head.pump == lease:
-            try:
+            with suppress(StorageUnavailable):
                 self._heads.release(room, lease, head.sent, head.sent_at)
-            except StorageUnavailable:
-                return
 
-    def _claim(self, draft: Draft, claim: "_Claim") -> "_Claim | None":
-        """Claim a reference; None where that is done, else the claim that has it."""
-        item = {
-            **_key(draft.room, _ref_entry(draft)),
-            "id": {"S": claim.id},
-            "expiresAt": _number(int(self._clock()) + self._refs_kept),
-        }
-        there = self._put(self._put_new(item))
-        first = _to_claim(there) if there is not None else None
-        # A put whose answer was lost is made again, and meets itself.
-        return None if first is None or first.id == claim.id else first
-
-    def _first(self, draft: Draft, first: "_Claim") -> "Receipt | _Claim":
-        """Find the message that a reference was used for, and finish what its writer has left undone.
+    def _find(self, draft: Draft, claim: Claim) -> Receipt | Claim:
+        """Find the message that a reference was used for.
 
         Returns:
-            The claim, where the message has no number that it can be stored under.
+            Its receipt; the claim as it is, where the message is not stored, nor will be under its number.
         """
         waited = 0.0
-        while first.seq is None and waited < CLAIM_SECONDS:
+        while (receipt := self._found(draft, claim)) is None and waited < CLAIM_SECONDS:
             # Its writer is under way, or has died.
             self._sleep(LOOK_SECONDS)
             waited += LOOK_SECONDS
-            first = self._read_claim(draft) or first
-        if first.seq is None:
-            return first
-        head = self._heads.read(draft.room)
-        stored = _as_stored(draft, first.seq, first.epoch, first.id)
-        item = self._get(_key(draft.room, _entry(first.seq)))
-        if item is None and first.epoch == head.epoch and first.seq > head.sent:
-            return Receipt(stored, head) if self._put_message(stored) else first
-        if item is not None and item["epoch"]["S"] == first.epoch and item.get("id") != {"S": first.id}:
-            # Sealed, for its writer has died.
-            return first
-        return Receipt(stored, head, duplicate=True)
-
-    def _read_claim(self, draft: Draft) -> "_Claim | None":
-        item = self._get(_key(draft.room, _ref_entry(draft)))
-        return _to_claim(item) if item is not None else None
-
-    def _settle(self, draft: Draft, claim: "_Claim", stored: Stored) -> "_Claim | None":
-        """Give a claim the number of its message; None where that is done, else the claim as it is."""
-        was = "attribute_not_exists(seq)"
-        values = {":id": {"S": claim.id}, ":seq": _number(stored.seq), ":epoch": {"S": stored.epoch}}
+            claim = self._claims.read(_ref_key(draft)) or claim
+        if receipt is not None:
+            return receipt
         if claim.seq is not None:
-            was = "seq = :was AND epoch = :of"
-            values |= {":was": _number(claim.seq), ":of": {"S": claim.epoch}}
-        try:
-            write(
-                self._client.update_item,
-                TableName=self._table,
-                Key=_key(draft.room, _ref_entry(draft)),
-                UpdateExpression="SET seq = :seq, epoch = :epoch",
-                ConditionExpression=f"id = :id AND {was}",
-                ExpressionAttributeValues=values,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            there = _to_claim(error.response.get("Item", {}))
-            mine = (there.seq, there.epoch) == (stored.seq, stored.epoch)
-            if mine or there.seq is None:
-                return None
-            return there
-        return None
+            there = self._seal(draft.room, claim.epoch, claim.seq)
+            if there.get("id") == {"S": claim.id}:
+                return self._found(draft, claim) or claim
+        return claim
+
+    def _found(self, draft: Draft, claim: Claim) -> Receipt | None:
+        """The message of a claim, where it has been stored."""
+        if claim.seq is None:
+            return None
+        head = self._heads.read(draft.room)
+        item = self._numbers.get(_key(draft.room, _entry(claim.seq)))
+        of_this_log = claim.epoch == head.epoch
+        if of_this_log and item is None and claim.seq > head.sent:
+            return None
+        if of_this_log and item is not None and item.get("id") != {"S": claim.id}:
+            return None
+        # What is not there any more has expired.
+        return Receipt(_as_stored(draft, claim.seq, claim.epoch, claim.id), head, duplicate=True)
 
     def _put_message(self, stored: Stored) -> bool:
         """Store a message under its number; False where the number has been sealed."""
@@ -383,52 +374,25 @@ class Messages:
             **self._item(stored.room, stored.epoch, stored.seq, self._kept),
             "id": {"S": stored.id},
             "message": {"S": stored.text},
-            "sentAt": _number(stored.sent_at),
+            "sentAt": to_number(stored.sent_at),
         }
         if stored.sender is not None:
             item["from"] = {"S": stored.sender}
-        there = self._put(self._put_number(item))
+        there = self._put_number(item)
         # A put whose answer was lost is made again, and meets itself.
         return there is None or there.get("id") == {"S": stored.id}
 
-    def _put_number(self, item: dict[str, Any]) -> dict[str, Any]:
+    def _put_number(self, item: dict[str, Any]) -> dict[str, Any] | None:
         """Use a number, unless this log has used it: another log's does not count."""
-        return self._put_new(item, " OR epoch <> :epoch", {":epoch": item["epoch"]})
-
-    def _put_new(
-        self, item: dict[str, Any], unless: str = "", values: Mapping[str, Any] = MappingProxyType({})
-    ) -> dict[str, Any]:
-        """Put an item where there is none; one that is there comes back in the refusal."""
-        return {
-            "TableName": self._table,
-            "Item": item,
-            "ConditionExpression": f"attribute_not_exists(entry) OR expiresAt <= :now{unless}",
-            "ExpressionAttributeValues": {":now": _number(int(self._clock())), **values},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-
-    def _put(self, put: dict[str, Any]) -> dict[str, Any] | None:
-        """Make a conditional put; None where it is done, else the item that is there."""
-        try:
-            write(self._client.put_item, **put)
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            there: dict[str, Any] = error.response.get("Item", {})
-            return there
-        return None
-
-    def _get(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """Read an item that has not expired."""
-        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        item: dict[str, Any] | None = answer.get("Item")
-        return item if item is not None and int(item["expiresAt"]["N"]) > self._clock() else None
+        return self._numbers.put(item, "epoch <> :epoch", {":epoch": item["epoch"]})
 
     def _item(self, room: str, epoch: str, seq: int, kept: int) -> dict[str, Any]:
         """The item of a number: sealed as it is, and a message with more in it."""
         return {
             **_key(room, _entry(seq)),
-            "seq": _number(seq),
+            "seq": to_number(seq),
             "epoch": {"S": epoch},
-            "expiresAt": _number(int(self._clock()) + kept),
+            "expiresAt": self._numbers.expiry(kept),
         }
 
     def _items(
@@ -461,15 +425,6 @@ class Messages:
         return items, int(last["entry"]["S"].partition("#")[2]) if last else None
 
 
-@dataclass(frozen=True)
-class _Claim:
-    """Who has a reference: the id of its message, and its number once it has one."""
-
-    id: str
-    seq: int | None = None
-    epoch: str = ""
-
-
 # No number has more digits in an entry.
 _LAST = 10**16 - 1
 
@@ -500,24 +455,12 @@ def _entry(seq: int) -> str:
     return f"seq#{seq:016}"
 
 
-def _ref_entry(draft: Draft) -> str:
-    return f"ref#{draft.user}#{draft.ref}"
+def _ref_key(draft: Draft) -> dict[str, Any]:
+    return _key(draft.room, f"ref#{draft.user}#{draft.ref}")
 
 
 def _seq(item: dict[str, Any]) -> int:
     return int(item["seq"]["N"])
-
-
-def _number(value: int) -> dict[str, str]:
-    return {"N": str(value)}
-
-
-def _to_claim(item: Mapping[str, Any]) -> _Claim:
-    return _Claim(
-        id=item["id"]["S"] if "id" in item else "",
-        seq=int(item["seq"]["N"]) if "seq" in item else None,
-        epoch=item["epoch"]["S"] if "epoch" in item else "",
-    )
 
 
 def _as_stored(draft: Draft, seq: int, epoch: str, message_id: str) -> Stored:
