@@ -1,8 +1,8 @@
 """Who has a client's reference: one item each in ``ChatMessages``, written before its message has a number.
 
 A claim says which number the message is to be stored under. The claim does not say whether it has been: its
-writer may be under way, or have died. Whoever finds that it has not been stored seals that number, so that the
-writer cannot use it any more, and moves the claim to another one.
+writer may be under way, or have died. Whoever finds that it has not been stored seals that number, so that
+the writer cannot use it any more, and moves the claim to another one.
 """
 
 from collections.abc import Callable
