@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from chalicelib.errors import StorageUnavailable
 from chalicelib.storage.connection import Connection
 from chalicelib.storage.connections import Connections
+from chalicelib.storage.faults import WRITE_TRIES
 from chalicelib.storage.heads import Head, Heads
 from chalicelib.storage.messages import Draft, Messages
 from chalicelib.storage.presence import Crossing
@@ -220,12 +221,32 @@ def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
         assert isinstance(caught.value.__cause__, ClientError)
 
 
-def test_a_transaction_that_meets_another_is_tried_again(connections: Connections, tables: Tables) -> None:
-    conflict = cancelled("None", "TransactionConflict", "None")
-    faults = Faults(tables.client, "TransactWriteItems", [conflict, conflict, None])
+@pytest.mark.parametrize(
+    "reason", ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"]
+)
+def test_a_transaction_that_meets_what_passes_is_tried_again(
+    connections: Connections, tables: Tables, reason: str
+) -> None:
+    refusal = cancelled("None", reason, "None")
+    faults = Faults(tables.client, "TransactWriteItems", [refusal, refusal, None])
     connections.add(ANN)
     assert faults.calls == 3
     assert connections.get(ANN.id) == ANN
+
+
+@pytest.mark.parametrize(
+    "code", ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"]
+)
+def test_a_write_that_is_throttled_is_tried_again(
+    connections: Connections, tables: Tables, code: str
+) -> None:
+    connections.add(ANN)
+    # Given in place of botocore's own tries.
+    refusal = {"Error": {"Code": code, "Message": "too much"}}
+    faults = Faults(tables.client, "DeleteItem", [dict(refusal), dict(refusal), None])
+    assert connections.remove(ANN.id) is not None
+    assert faults.calls >= 3
+    assert tables.registry() == []
 
 
 def test_a_transaction_that_always_meets_another_is_given_up(
@@ -234,7 +255,7 @@ def test_a_transaction_that_always_meets_another_is_given_up(
     faults = Faults(tables.client, "TransactWriteItems", [cancelled("TransactionConflict") for _ in range(9)])
     with pytest.raises(StorageUnavailable):
         connections.add(ANN)
-    assert faults.calls == 5
+    assert faults.calls == WRITE_TRIES
 
 
 def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, tables: Tables) -> None:

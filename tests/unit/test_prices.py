@@ -1,13 +1,17 @@
 """What actions cost, and what a client makes the owner pay by them."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from chalicelib.actions import table
 from chalicelib.actions.table import ACTIONS
 from chalicelib.config import Settings
 from chalicelib.dispatcher import Frame
 
+SECURITY = (Path(__file__).parents[2] / "docs/security.md").read_text()
 # Requests a second that API Gateway gives an account, callbacks and frames together.
 QUOTA = 10_000
 NAME = Settings.max_connections_per_name
@@ -78,6 +82,16 @@ def test_none_grows_faster_than_the_room(action: str) -> None:
 )
 def test_the_table_of_costs_tells_the_truth(action: str, connections: int, a_second: int) -> None:
     assert round(paid(action, connections)) == a_second
+
+
+def test_the_pages_have_the_costs() -> None:
+    costs = {name: str(action.cost) for name, action in ACTIONS.items()}
+    rows = re.findall(r"^(\w+(?:, \w+)*) +(\d+) ", table.__doc__ or "", re.MULTILINE)
+    assert {name: cost for names, cost in rows for name in names.split(", ")} == costs
+    [section] = re.findall(r"### What an action costs\n(.*?)\n### ", SECURITY, re.DOTALL)
+    lists = re.findall(r"((?:`\w+`(?:,\s|\sand\s)?)+)\s(\d+)[,;]", section)
+    told = {name: cost for names, cost in lists for name in re.findall(r"`(\w+)`", names)}
+    assert {**told, "onMessage": "1"} == costs
 
 
 @pytest.mark.parametrize(
