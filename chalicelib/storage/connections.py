@@ -470,7 +470,7 @@ class Connections:
             left = {self._rooms_table: requests[start : start + BATCH]}
             with translated():
                 for attempt in range(1, TRIES + 1):
-                    left = self._client.batch_write_item(RequestItems=left)["UnprocessedItems"]
+                    left = write(self._client.batch_write_item, RequestItems=left)["UnprocessedItems"]
                     if not left:
                         break
                     pause(attempt)

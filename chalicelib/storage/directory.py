@@ -77,7 +77,7 @@ class Directory:
     def _write(self, room: str, head: Head) -> None:
         key = {"roomId": {"S": KEY}, "connectionid": {"S": room}}
         # Of two that write at once, the one that has seen less must not be the last.
-        later = {
+        later: dict[str, Any] = {
             "ConditionExpression": "attribute_not_exists(version) OR version <= :version",
             "ExpressionAttributeValues": {":version": {"N": str(head.members_version)}},
         }

@@ -256,14 +256,15 @@ class Heads:
         }
 
     def _update(self, room: str, expression: str, values: Mapping[str, Any]) -> Head:
+        arguments: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
         with translated():
             answer = write(
                 self._client.update_item,
                 TableName=self._table,
                 Key=_key(room),
                 UpdateExpression=expression,
-                **({"ExpressionAttributeValues": values} if values else {}),
                 ReturnValues="ALL_NEW",
+                **arguments,
             )
         return self._seen(room, answer.get("Attributes", {}))
 

@@ -100,7 +100,7 @@ class Presence:
                     return None
         return self._crossing(name, "leave")
 
-    def _add(self, room: str, name: str, values: dict[str, Any], **expressions: str) -> dict[str, Any]:
+    def _add(self, room: str, name: str, values: dict[str, Any], **expressions: Any) -> dict[str, Any]:
         return write(
             self._client.update_item,
             TableName=self._table,

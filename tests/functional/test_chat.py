@@ -1,6 +1,5 @@
 """Rooms, private messages, presence, typing and history, in the JSON form, through the handlers."""
 
-import re
 import threading
 from contextlib import suppress
 from typing import Any

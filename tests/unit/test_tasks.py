@@ -26,7 +26,6 @@ from chalicelib.tasks import (
 from chalicelib.wire.events import Form
 from chalicelib.wire.fields import Room
 
-
 ENDPOINT = "https://a.example/dev"
 
 
