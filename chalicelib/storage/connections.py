@@ -105,6 +105,7 @@ class Connections:
         """
         if self.get(connection.id) is not None:
             return []
+        changes: list[Change] = []
         try:
             crossings = self._arrive(connection, connection.public_rooms)
             memberships = self._rows.put_memberships(connection, connection.rooms, connection.connected_at)
@@ -114,7 +115,7 @@ class Connections:
         except ChatError:
             with suppress(StorageUnavailable):
                 # Whether it was registered is not known where no answer came.
-                self._take_back(connection)
+                self._take_back(connection, counted=bool(changes))
             raise
         with suppress(StorageUnavailable):
             self._note_others(connection)
@@ -339,14 +340,19 @@ class Connections:
             self._release(connection)
         return connection
 
-    def _take_back(self, connection: Connection) -> None:
+    def _take_back(self, connection: Connection, counted: bool) -> None:
         """Remove a connection, registered or not, that nobody has heard of."""
         if self._unregister(connection.id) is None:
             self._release(connection)
-        self._clear([connection])
+        self._clear([connection], counted=counted)
 
-    def _clear(self, connections: Sequence[Connection]) -> list[Change]:
-        """Remove what is left of connections that are not registered any more."""
+    def _clear(self, connections: Sequence[Connection], *, counted: bool = True) -> list[Change]:
+        """Remove what is left of connections that are not registered any more.
+
+        Args:
+            connections: The connections.
+            counted: Whether the heads of their rooms have been told of them.
+        """
         crossings: defaultdict[str, list[Crossing]] = defaultdict(list)
         sizes: defaultdict[str, int] = defaultdict(int)
         for connection in connections:
@@ -362,7 +368,7 @@ class Connections:
         return [
             change
             for room in sorted(sizes)
-            for change in self._changed([room], crossings, -sizes[room], heard=False)
+            for change in self._changed([room], crossings, -sizes[room] if counted else 0, heard=False)
         ]
 
     def _register(self, connection: Connection) -> None:
