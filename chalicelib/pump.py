@@ -97,7 +97,13 @@ class Pump:
         Raises:
             StorageUnavailable: It may be stored. The same draft, with its ``ref``, can be given again.
         """
-        return self._messages.append(draft, self._heads.new_lease())
+        try:
+            return self._messages.append(draft, self._heads.new_lease())
+        except StorageUnavailable:
+            # Others may have relied on this one to send what they have stored.
+            with suppress(QueueUnavailable):
+                self._queue.put([self._task(draft.room)], 1)
+            raise
 
     def hand_on(self, receipt: Receipt, deadline: float, delivery: Delivery) -> Turn | None:
         """See to it that a message that is stored is sent.
@@ -143,7 +149,7 @@ class Pump:
             StorageUnavailable: As for ``hand_on``.
         """
         if head.is_left(self._clock()):
-            self.work(PumpRoom(endpoint=self._broadcaster.endpoint, room=room, attempt=0), deadline, delivery)
+            self.work(self._task(room, attempt=0), deadline, delivery)
 
     def work(self, task: PumpRoom, deadline: float, delivery: Delivery) -> None:
         """Send what a room has not been sent, unless somebody else does.
@@ -163,11 +169,16 @@ class Pump:
     def _send_for(
         self, seconds: float, turn: Turn, deadline: float, delivery: Delivery, attempt: int
     ) -> None:
-        until = min(time.monotonic() + seconds, deadline - RESERVE_SECONDS)
+        last = deadline - RESERVE_SECONDS
+        until = min(time.monotonic() + seconds, last)
         self._send(turn, deadline, delivery, attempt, lambda: time.monotonic() >= until)
         if turn.lease:
-            with suppress(QueueUnavailable):
-                self._leave(turn, PumpRoom(endpoint=self._broadcaster.endpoint, room=turn.room), 0)
+            try:
+                self._queue.put([self._task(turn.room)])
+            except QueueUnavailable:
+                # Nobody else can be told to: go on as long as there is time.
+                self._send(turn, deadline, delivery, attempt, lambda: time.monotonic() >= last)
+            self._release(turn)
 
     def _send(
         self,
@@ -179,15 +190,15 @@ class Pump:
     ) -> None:
         """Send rounds until there is nothing more, the lease is lost, or the turn is over."""
         try:
-            self._keep_pace(turn)
             while turn.lease:
-                self._round(turn, deadline, delivery)
-                if not turn.has_more:
+                if self._keep_pace(turn) or turn.sent > turn.head.sent:
+                    self._renew(turn)
+                if turn.lease:
+                    self._round(turn, deadline, delivery)
+                if turn.lease and not turn.has_more:
                     self._finish(turn)
-                if not turn.lease or is_over():
+                if is_over():
                     return
-                self._keep_pace(turn)
-                self._renew(turn)
         except ChatError as error:
             self._fail(turn, error, attempt + 1)
 
@@ -224,12 +235,14 @@ class Pump:
         # All of them have been waited for.
         return self._messages.sealed(turn.room, head)
 
-    def _keep_pace(self, turn: Turn) -> None:
-        """Wait until the room can have another round."""
+    def _keep_pace(self, turn: Turn) -> bool:
+        """Wait until the room can have another round; whether that took time."""
         between = turn.head.members / self._posts_per_second
         pause = min(between, turn.round_ms / 1000 + between - self._clock())
-        if pause > SHORTEST_PAUSE:
-            self._sleep(pause)
+        if pause <= SHORTEST_PAUSE:
+            return False
+        self._sleep(pause)
+        return True
 
     def _finish(self, turn: Turn) -> None:
         """End the turn, unless there is more to send."""
@@ -248,17 +261,6 @@ class Pump:
         else:
             turn.lease, turn.head = lease, head
 
-    def _leave(self, turn: Turn, task: PumpRoom, delay_seconds: int) -> None:
-        """Leave the room to a worker, or to the next who speaks.
-
-        Raises:
-            QueueUnavailable: No worker could be told.
-        """
-        try:
-            self._queue.put([task], delay_seconds)
-        finally:
-            self._release(turn)
-
     def _release(self, turn: Turn) -> None:
         lease, turn.lease = turn.lease, ""
         if lease:
@@ -268,11 +270,14 @@ class Pump:
 
     def _fail(self, turn: Turn, error: ChatError, attempt: int) -> None:
         """Let a worker try again later what could not be sent now: it is stored, and not forgotten."""
-        if attempt > MOST_ATTEMPTS:
-            self._release(turn)
-            raise error
-        task = PumpRoom(endpoint=self._broadcaster.endpoint, room=turn.room, attempt=attempt)
         try:
-            self._leave(turn, task, delay_seconds=2**attempt - 1)
+            if attempt > MOST_ATTEMPTS:
+                raise error
+            self._queue.put([self._task(turn.room, attempt)], 2**attempt - 1)
         except QueueUnavailable:
             raise error from None
+        finally:
+            self._release(turn)
+
+    def _task(self, room: str, attempt: int = 1) -> PumpRoom:
+        return PumpRoom(endpoint=self._broadcaster.endpoint, room=room, attempt=attempt)
