@@ -26,8 +26,9 @@ ROUND_SECONDS = 4.0
 # How long a number that has no message is waited for before it is sealed, and how often it is looked.
 HOLE_SECONDS = 0.3
 LOOK_SECONDS = 0.05
-# Not worth a pause, in s.
+# Not worth a pause, in s; and a pause after which it is worth a look what has come meanwhile.
 SHORTEST_PAUSE = 0.005
+LONG_PAUSE = 0.05
 # Tries of workers, with 1, 3, 7, 15 and 31 s before them.
 MOST_ATTEMPTS = 5
 # What is left of an invocation at the end of a turn, in s.
@@ -236,13 +237,12 @@ class Pump:
         return self._messages.sealed(turn.room, head)
 
     def _keep_pace(self, turn: Turn) -> bool:
-        """Wait until the room can have another round; whether that took time."""
+        """Wait until the room can have another round; whether that took so long that more may have come."""
         between = turn.head.members / self._posts_per_second
         pause = min(between, turn.round_ms / 1000 + between - self._clock())
-        if pause <= SHORTEST_PAUSE:
-            return False
-        self._sleep(pause)
-        return True
+        if pause > SHORTEST_PAUSE:
+            self._sleep(pause)
+        return pause > LONG_PAUSE
 
     def _finish(self, turn: Turn) -> None:
         """End the turn, unless there is more to send."""
