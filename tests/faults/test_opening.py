@@ -25,9 +25,7 @@ def rows_of(tables: Tables, connection_id: str) -> list[str]:
 def goings(watcher: SocketClient, name: str) -> int:
     """How often somebody has been seen to leave the lobby, alone or with others."""
     told = [event for event in watcher.events if event["type"] == "presence" and event["room"] == "lobby"]
-    return sum(
-        event["event"] == "leave" and name in event.get("names", [event["name"]]) for event in told
-    )
+    return sum(event["event"] == "leave" and name in event.get("names", [event["name"]]) for event in told)
 
 
 def count_of(tables: Tables, room: str = "lobby") -> int:

@@ -189,7 +189,9 @@ class TestRooms:
         ann.say("and the lobby")
         assert texts(bob.take()) == ["meow"]
         assert ann.ask("leaveRoom", room="cats")["type"] == "left"
-        assert bob.take() == [{"type": "presence", "room": "cats", "name": "ann", "event": "leave", "at": NOW_MS}]
+        assert bob.take() == [
+            {"type": "presence", "room": "cats", "name": "ann", "event": "leave", "at": NOW_MS}
+        ]
         assert ann.ask("onMessage", message="meow", room="cats")["code"] == "not_in_room"
         assert ann.ask("leaveRoom", room="cats")["code"] == "not_in_room"
         bob.say("gone?", room="cats")
