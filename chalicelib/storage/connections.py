@@ -52,9 +52,9 @@ class Connections:
     ``$disconnect`` can come before ``$connect`` is done, or never. All return the changes that the others in
     the rooms are to see, and raise ``StorageUnavailable`` when DynamoDB does not do it.
 
-    A crash can come between any two calls. When a connection that lives joins a room, its name is there before
-    its membership is, so that no ``leave`` is seen while it is there; when it goes, its name goes before
-    its membership, so that whoever meets the membership that is left over can do the rest. After both
+    A crash can come between any two calls. When a connection that lives joins a room, its name is there
+    before its membership is, so that no ``leave`` is seen while it is there; when it goes, its name goes
+    before its membership, so that whoever meets the membership that is left over can do the rest. After both
     comes the version of the room's membership: who has heard it sees the membership too. The connection
     itself is registered last of all, so nothing that can fail comes after what makes it count.
 
