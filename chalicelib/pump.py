@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from .broadcaster import QUEUE_SECONDS, Broadcaster, Delivery
-from .errors import ChatError, QueueUnavailable, StorageUnavailable
+from .errors import ChatError, GatewayUnavailable, QueueUnavailable, StorageUnavailable
 from .storage.heads import Head, Heads
 from .storage.messages import Draft, Messages, Receipt, Stored, Unsent
 from .tasks import PumpRoom, TaskQueue
@@ -123,6 +123,7 @@ class Pump:
         Raises:
             StorageUnavailable: It is not sent, and no worker could be told to send it. The message may be
                 handed on again.
+            GatewayUnavailable: API Gateway lets this chat send to nobody. Likewise.
         """
         room, head = receipt.stored.room, receipt.head
         if receipt.lease is not None:
@@ -212,7 +213,11 @@ class Pump:
             return
         event, number = first_event(unsent.messages)
         until = min(deadline, time.monotonic() + ROUND_SECONDS + QUEUE_SECONDS)
+        delivered = delivery.delivered
         self._broadcaster.publish(turn.room, event, until, delivery, head=turn.head)
+        if delivery.forbidden and delivery.delivered == delivered:
+            # This chat may not send at all. What it was to send is sent once it may.
+            raise GatewayUnavailable
         delivery.rounds += 1
         delivery.messages += number
         is_all = number == len(unsent.messages)
@@ -271,7 +276,8 @@ class Pump:
     def _fail(self, turn: Turn, error: ChatError, attempt: int) -> None:
         """Let a worker try again later what could not be sent now: it is stored, and not forgotten."""
         try:
-            if attempt > MOST_ATTEMPTS:
+            if attempt > MOST_ATTEMPTS or isinstance(error, GatewayUnavailable):
+                # Whoever comes next tries again. A worker may not send either, where this chat may not.
                 raise error
             self._queue.put([self._task(turn.room, attempt)], 2**attempt - 1)
         except QueueUnavailable:

@@ -10,7 +10,7 @@ from typing import Any
 from ..auth.identity import Identity
 from ..errors import ChatError, StorageUnavailable
 from .bucket import Bucket
-from .connection import Connection, from_item
+from .connection import Connection, from_item, personal_room
 from .directory import Directory
 from .faults import CONDITION_FAILED, TRIES, pause, transact, translated, write
 from .heads import Head, Heads
@@ -52,9 +52,9 @@ class Connections:
     ``$disconnect`` can come before ``$connect`` is done, or never. All return the changes that the others in
     the rooms are to see, and raise ``StorageUnavailable`` when DynamoDB does not do it.
 
-    A crash can come between any two calls. While a connection lives, its name is in a room before its
-    membership is, so that no ``leave`` is seen while it is there; when it goes, its name goes before
-    its membership, so that whoever meets the membership that is left over can do the rest. After both
+    A crash can come between any two calls. When a connection that lives joins a room, its name is there
+    before its membership is, so that no ``leave`` is seen while it is there; when it goes, its name goes
+    before its membership, so that whoever meets the membership that is left over can do the rest. After both
     comes the version of the room's membership: who has heard it sees the membership too. The connection
     itself is registered last of all, so nothing that can fail comes after what makes it count.
 
@@ -107,9 +107,10 @@ class Connections:
             return []
         changes: list[Change] = []
         try:
-            crossings = self._arrive(connection, connection.public_rooms)
+            # The memberships first: whoever meets one that is left over takes the name out of the room too.
             memberships = self._rows.put_memberships(connection, connection.rooms, connection.connected_at)
             self._write_memberships(memberships)
+            crossings = self._arrive(connection, connection.public_rooms)
             changes = self._changed(connection.rooms, crossings, 1)
             self._register(connection)
         except ChatError:
@@ -486,7 +487,7 @@ class Connections:
 
 def _left_over(member: Member, room: str) -> Connection:
     """The connection that a membership is left of, as far as it is known."""
-    rooms = frozenset([room])
+    rooms = frozenset([room] if member.name is None else [room, personal_room(member.name)])
     return Connection(member.id, member.name, member.form, rooms, member.joined_at, member.expires_at)
 
 

@@ -168,11 +168,12 @@ def test_a_room_of_more_than_a_megabyte(tables: Tables, rooms: Rooms) -> None:
 
 
 def test_removing_a_membership(connections: Connections, rooms: Rooms, tables: Tables) -> None:
-    connections.add(ANN)
+    connections.add(ANN.named("ann"))
     [member] = members(rooms, "cats")
     # Its connection is gone, and this is what a crash has left.
     tables.client.delete_item(TableName=tables.connections, Key={"connectionid": {"S": ANN.id}})
-    [change] = connections.remove_gone([member], "cats")
+    personal, change = connections.remove_gone([member], "cats")
+    assert (personal.room, personal.crossings, members(rooms, "@ann")) == ("@ann", [], [])
     assert (change.room, change.crossings) == ("cats", [Crossing("ann", "leave", NOW_MS)])
     assert change.head
     assert change.head.members == 0
