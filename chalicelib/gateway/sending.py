@@ -21,6 +21,7 @@ class SendResult:
     Attributes:
         delivered: Taken by API Gateway.
         gone: Not connected any more, or not yet (410).
+        slow: Refused for they do not read what they have been sent (429).
         throttled: Refused for the account's or the client's rate, after the retries (429).
         failed: Anything else, with the reason: a status such as ``"403"``,
             ``"unreachable"``, or ``"timeout"``.
@@ -29,6 +30,7 @@ class SendResult:
     delivered: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     throttled: list[str] = field(default_factory=list)
+    slow: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -76,15 +76,21 @@ class SocketClient:
         return event
 
     @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages that have come, alone or several in a frame: for a client of the JSON form."""
+        return [message for event in self.events for message in messages_of(event)]
+
+    @property
     def texts(self) -> list[str]:
-        """The messages that have come: for a client of the JSON form."""
-        return [event["message"] for event in self.events if event.get("type") == "message"]
+        """What they say."""
+        return [message["message"] for message in self.messages]
 
     def hears(self, *lines: str) -> None:
-        """Wait until exactly these lines have come, who comes and goes apart."""
+        """Wait until exactly these lines have come, in one frame or several, who comes and goes apart."""
 
         def heard() -> list[str]:
-            return [line for line in self.lines if not line.startswith("* ")]
+            said = (line for frame in self.lines for line in frame.split("\n"))
+            return [line for line in said if not line.startswith("* ")]
 
         eventually(lambda: len(heard()) >= len(lines), SOON)
         assert heard() == list(lines)
@@ -114,6 +120,17 @@ class SocketClient:
                 self.lines.append(str(await self._socket.recv()))
         except ConnectionClosed:
             self.close_code = self._socket.close_code
+
+
+def messages_of(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages that an event of the JSON form brings; none where it is of another kind."""
+    match event.get("type"):
+        case "message":
+            return [event]
+        case "messages":
+            messages: list[dict[str, Any]] = event["messages"]
+            return messages
+    return []
 
 
 class Crowd:
