@@ -614,7 +614,7 @@ async def test_a_final_goodbye_before_the_beginning_ends_the_entering() -> None:
 @asynchronous
 async def test_other_events_come_as_they_are() -> None:
     events: list[Event] = [
-        Presence(room="lobby", name="ann", event="join"),
+        Presence(room="lobby", name="ann", event="join", at=1),
         Error(code="unavailable", message="try again"),
     ]
     async with ChatServer() as server, client(server) as chat:
