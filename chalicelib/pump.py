@@ -29,7 +29,7 @@ LOOK_SECONDS = 0.05
 # Not worth a pause, in s; and a pause after which it is worth a look what has come meanwhile.
 SHORTEST_PAUSE = 0.005
 LONG_PAUSE = 0.05
-# While the account is throttled, a room's rounds get slower by this factor, and after that faster again; in s.
+# While the account is throttled, the rounds of a room get slower by this factor, then faster again; in s.
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 SLOWER = 1.5
