@@ -185,7 +185,7 @@ class Broadcaster:
         self._api.hang_up(connection.id)
 
     def send_late(self, deadline: float, delivery: Delivery) -> None:
-        """Try again what may have been refused for a client that does not read; the rest goes to the queue."""
+        """Try again what may have been refused for a slow client; the rest goes to the queue."""
         late, delivery.late = delivery.late, []
         for chunk in late:
             posting = self._start(chunk, deadline)
