@@ -67,13 +67,17 @@ class Sending:
         post: The payload.
         connection_ids: Where to; each gets it once.
         deadline: ``time.monotonic()`` at which what has no outcome has failed with ``"timeout"``.
+        patient: Whether nobody waits for the result: what is refused for an unknown reason is tried until the
+            deadline.
 
     Attributes:
         waiting: Connections whose post can begin.
         future: The result, once it is there.
     """
 
-    def __init__(self, post: SignedPost, connection_ids: Sequence[str], deadline: float) -> None:
+    def __init__(
+        self, post: SignedPost, connection_ids: Sequence[str], deadline: float, patient: bool = False
+    ) -> None:
         self.post = post
         self.deadline = deadline
         self._left = dict.fromkeys(connection_ids)
@@ -82,9 +86,11 @@ class Sending:
         self._result = SendResult()
         self._tries: Counter[str] = Counter()
         self._refused: set[str] = set()
-        # Those that wait for another try, after a refusal for an unknown reason. One that is alone is tried on.
+        # Those that wait for another try, after a refusal for an unknown reason.
         self._aside: set[str] = set()
-        self._is_many = len(self._left) > 1
+        self._patient = patient
+        # One that is alone holds up nobody.
+        self._hurried = len(self._left) > 1 and not patient
         if not self._left:
             self.future.set_result(self._result)
 
@@ -114,6 +120,8 @@ class Sending:
         self._refused.add(connection_id)
         self._tries[connection_id] += 1
         tries = self._tries[connection_id]
+        if self._patient and tries < ACCOUNT_TRIES:
+            return random.uniform(UNKNOWN_DELAY / 2, min(LONGEST_DELAY, UNKNOWN_DELAY * 2 ** (tries - 1)))
         if tries < UNKNOWN_TRIES and cause is Cause.UNKNOWN:
             self._aside.add(connection_id)
             if self._end_aside():
@@ -180,7 +188,7 @@ class Sending:
 
     def _end_aside(self) -> bool:
         """End it where all are waiting that have no outcome: they must not hold up what follows."""
-        if not self._is_many or len(self._aside) < len(self._left):
+        if not self._hurried or len(self._aside) < len(self._left):
             return False
         self._result.unsure += self._left
         self._left.clear()

@@ -24,7 +24,7 @@ SECONDS = 28.0
 # A handler, after how many requests it is to die, and for which events.
 Order = tuple[str, int, Callable[[dict[str, Any]], bool]]
 Build = Callable[[ManyWebsocketAPI], Chat]
-StartMany = Callable[[Sequence[str], str, float], "Future[SendResult]"]
+StartMany = Callable[..., "Future[SendResult]"]
 
 
 class Failed(Exception):
@@ -186,13 +186,15 @@ class Functions:
     def _counting_posts(self, start_many: StartMany) -> StartMany:
         """Each post is a point at which the process can die: those before it have been sent."""
 
-        def start_counted(connection_ids: Sequence[str], payload: str, deadline: float) -> Future[SendResult]:
+        def start_counted(
+            connection_ids: Sequence[str], payload: str, deadline: float, patient: bool = False
+        ) -> Future[SendResult]:
             left = self._crashes.left
             if left is not None and left < len(connection_ids):
                 start_many(connection_ids[:left], payload, deadline).result()
             for _ in connection_ids:
                 self._crashes.point()
-            return start_many(connection_ids, payload, deadline)
+            return start_many(connection_ids, payload, deadline, patient)
 
         return start_counted
 
