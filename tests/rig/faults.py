@@ -106,17 +106,17 @@ class StorageFaults:
     ) -> AWSResponse | Exception | None:
         match fault:
             case StorageFault.THROTTLED:
-                return _refusal(request, "ProvisionedThroughputExceededException")
+                return refusal(request, "ProvisionedThroughputExceededException")
             case StorageFault.CONFLICT if operation == "TransactWriteItems":
                 items = json.loads(request.body)["TransactItems"]
                 codes = ["TransactionConflict", *["None"] * (len(items) - 1)]
-                return _refusal(
+                return refusal(
                     request,
                     "TransactionCanceledException",
                     CancellationReasons=[{"Code": code} for code in codes],
                 )
             case StorageFault.CONFLICT if operation in ("PutItem", "UpdateItem", "DeleteItem"):
-                return _refusal(request, "TransactionConflictException")
+                return refusal(request, "TransactionConflictException")
             case StorageFault.LOST:
                 self._session.send(request)
                 return ReadTimeoutError(endpoint_url=request.url)
@@ -166,7 +166,8 @@ def cancelled(*codes: str) -> dict[str, Any]:
     }
 
 
-def _refusal(request: AWSPreparedRequest, code: str, **fields: Any) -> AWSResponse:
+def refusal(request: AWSPreparedRequest, code: str, **fields: Any) -> AWSResponse:
+    """What DynamoDB answers a request with that it does not do."""
     return _response(
         request, 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "as told", **fields}
     )
