@@ -83,6 +83,12 @@ class DynamoDB:
             if self._tables.pop(TableName, None) is None:
                 raise self._error(Failed("ResourceNotFoundException"), "DeleteTable")
 
+    def everything(self, table: str) -> list[Item]:
+        """All items of a table, for whoever looks at it from outside: no request, and no units."""
+        with self._lock:
+            partitions = list(self._tables[table].partitions.values())
+            return [items[each] for order, items in partitions for each in order]
+
     def get_paginator(self, operation: str) -> Any:
         """All pages of a ``query`` or ``scan``."""
 
@@ -330,12 +336,15 @@ class DynamoDB:
     def _page(
         self, table: Table, data: dict[str, Any], partition: str | None, items: Iterator[Item]
     ) -> dict[str, Any]:
-        most = data.get("Limit", PAGE)
+        # An item of a crowd stands for many, so fewer of them fill a page.
+        factor = self._partitions.factor_of(data["TableName"]) if self._partitions else 1.0
+        most = max(1, int(data.get("Limit", PAGE) / factor))
+        largest = PAGE / factor
         page: list[Item] = []
         size = 0
         more = False
         for item in items:
-            if len(page) == most or size > PAGE:
+            if len(page) == most or size > largest:
                 more = True
                 break
             page.append(item)

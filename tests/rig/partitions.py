@@ -51,17 +51,23 @@ class Partitions:
     Attributes:
         crowded: Tables whose items are of the clients, so that each counts for as many as one client stands
             for.
+        kept: Whether anything is refused now.
         throttled: How often each table and key was refused.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.crowded: set[str] = set()
+        self.kept = True
         self.throttled: Counter[tuple[str, str]] = Counter()
         self._limits = limits
         self._clock = clock
         self._allowances: dict[tuple[str, str, str], Allowance] = {}
         self._lock = threading.Lock()
         self._thread = threading.local()
+
+    def factor_of(self, table: str) -> float:
+        """How many items one of a table stands for."""
+        return self._limits.factor if table in self.crowded else 1.0
 
     def weigh(self, clients: float) -> None:
         """Count what this thread does from now on for so many clients."""
@@ -75,6 +81,8 @@ class Partitions:
     def admit(self, charges: Iterable[Charge]) -> list[bool]:
         """Take the units of a request: for each charge whether there are enough; none are taken if not."""
         charges = list(charges)
+        if not self.kept:
+            return [True] * len(charges)
         with self._lock:
             admitted = [not self._allowance(charge).is_used_up for charge in charges]
             if all(admitted):
