@@ -27,7 +27,7 @@ def authenticate(request: Authenticate, call: Call) -> Authenticated:
     call.caller = call.caller.identified(identity)
     for room in call.caller.public_rooms:
         if not call.caller.may_enter(room):
-            call.announce(connections.leave(call.caller, room))
+            call.announce([connections.leave(call.caller, room)])
             call.tell_caller(Left(room=room))
     return Authenticated(name=identity.name, expires_at=identity.expires_at, ref=request.ref)
 

@@ -112,7 +112,7 @@ class TestRequests:
         api.stop()
         assert result.throttled
         # It has been tried again, which did not help.
-        assert account(rig).refused["post"] == 3
+        assert account(rig).refused["post"] >= 3
         assert account(rig).taken.total() == 4
         rig.advance(0.125)
         bob.send({"action": "ping"})

@@ -130,5 +130,5 @@ def people(
     monkeypatch.setattr(app, "get_chat", lambda: chat)
     monkeypatch.setattr(app, "get_operations", lambda: build_operations(chat, app.websocket_api))
     # No stage of the configuration: its environment would name the tables of that stage.
-    yield People(Client(app.app, stage_name="functional-test"), callbacks)
+    yield People(Client(app.app, stage_name="functional-test"), callbacks, queues)
     app.websocket_api.stop()

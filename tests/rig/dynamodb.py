@@ -266,17 +266,21 @@ class DynamoDB:
         done = 0
         if sum(map(len, data["RequestItems"].values())) > BATCH:
             raise Failed("ValidationException", f"more than {BATCH} items")
-        for name, requests in data["RequestItems"].items():
-            for request in requests:
-                [part] = request.values()
-                write = self._prepare({"TableName": name, **part})
-                try:
-                    self._pay([write.charge])
-                except Failed:
-                    left.setdefault(name, []).append(request)
-                else:
-                    write.do()
-                    done += 1
+        # All of it is looked at before any of it is done.
+        writes = [
+            (name, request, self._prepare({"TableName": name, **part}))
+            for name, requests in data["RequestItems"].items()
+            for request in requests
+            for part in request.values()
+        ]
+        for name, request, write in writes:
+            try:
+                self._pay([write.charge])
+            except Failed:
+                left.setdefault(name, []).append(request)
+            else:
+                write.do()
+                done += 1
         if not done:
             raise Failed(THROTTLED)
         return {"UnprocessedItems": left}

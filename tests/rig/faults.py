@@ -105,16 +105,12 @@ class StorageFaults:
         self, fault: StorageFault, operation: str, request: AWSPreparedRequest
     ) -> AWSResponse | Exception | None:
         match fault:
+            case StorageFault.THROTTLED if operation == "TransactWriteItems":
+                return _cancellation(request, "ProvisionedThroughputExceeded")
             case StorageFault.THROTTLED:
                 return refusal(request, "ProvisionedThroughputExceededException")
             case StorageFault.CONFLICT if operation == "TransactWriteItems":
-                items = json.loads(request.body)["TransactItems"]
-                codes = ["TransactionConflict", *["None"] * (len(items) - 1)]
-                return refusal(
-                    request,
-                    "TransactionCanceledException",
-                    CancellationReasons=[{"Code": code} for code in codes],
-                )
+                return _cancellation(request, "TransactionConflict")
             case StorageFault.CONFLICT if operation in ("PutItem", "UpdateItem", "DeleteItem"):
                 return refusal(request, "TransactionConflictException")
             case StorageFault.LOST:
@@ -164,6 +160,15 @@ def cancelled(*codes: str) -> dict[str, Any]:
         "Error": {"Code": "TransactionCanceledException", "Message": f"cancelled [{', '.join(codes)}]"},
         "CancellationReasons": [{"Code": code} for code in codes],
     }
+
+
+def _cancellation(request: AWSPreparedRequest, reason: str) -> AWSResponse:
+    """Cancel a transaction for its first item."""
+    others = len(json.loads(request.body)["TransactItems"]) - 1
+    codes = [reason, *["None"] * others]
+    return refusal(
+        request, "TransactionCanceledException", CancellationReasons=[{"Code": code} for code in codes]
+    )
 
 
 def refusal(request: AWSPreparedRequest, code: str, **fields: Any) -> AWSResponse:

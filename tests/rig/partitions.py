@@ -75,7 +75,10 @@ class Partitions:
 
     def weigh_event(self, handler: str, event: dict[str, Any]) -> None:
         """Count what follows in this thread for whom an invocation is: what is said is said once."""
-        once = handler == "deliver" or (handler == "message" and '"onMessage"' in event.get("body", ""))
+        if handler == "deliver":
+            once = '"task":"prune"' not in event["Records"][0]["body"]
+        else:
+            once = handler == "message" and '"onMessage"' in event.get("body", "")
         self.weigh(1.0 if once else self._limits.factor)
 
     def admit(self, charges: Iterable[Charge]) -> list[bool]:

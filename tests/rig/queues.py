@@ -6,11 +6,13 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from tests.rig.functions import Failed, Functions, Throttled
+
+T = TypeVar("T")
 
 ACCOUNT = "123456789012"
 # SQS takes no more in one request, and none that is larger, in bytes.
@@ -132,6 +134,13 @@ class Queues:
                 {"Id": entry["Id"], "Code": "InternalError", "SenderFault": False} for entry in refused
             ],
         }
+
+    def tasks(self, kind: type[T]) -> list[T]:
+        """The tasks of a kind that were sent to the queue, in order."""
+        # Not above: the bench runs the app before too, which has no such module.
+        from chalicelib.tasks import decode
+
+        return [task for body in list(self.bodies) if isinstance(task := decode(body), kind)]
 
     def put(self, body: str) -> None:
         """Send a message from somewhere else."""

@@ -25,6 +25,7 @@ from tests.rig.limits import Account, Limits
 from tests.rig.loop import LoopThread
 from tests.rig.partitions import Partitions, Throttle
 from tests.rig.queues import Queues
+from tests.waiting import eventually
 
 T = TypeVar("T")
 
@@ -128,6 +129,10 @@ class Rig:
     def settled(self) -> bool:
         """Whether nothing runs, and nothing is due now."""
         return not self.functions.running and not self.gateway.busy and self.queues.settled
+
+    def settle(self, seconds: float = 30.0) -> None:
+        """Wait until nothing runs, and nothing is due now."""
+        assert eventually(lambda: self.settled, seconds)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

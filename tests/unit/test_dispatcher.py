@@ -13,7 +13,7 @@ from chalicelib.actions.table import ACTIONS
 from chalicelib.auth.door import Door
 from chalicelib.broadcaster import Delivery
 from chalicelib.config import Settings
-from chalicelib.dispatcher import Outcome, dispatch
+from chalicelib.dispatcher import Frame, Outcome, dispatch
 from chalicelib.errors import GatewayUnavailable, NotInRoom
 from chalicelib.storage.connection import Connection
 from chalicelib.storage.heads import Head
@@ -90,7 +90,9 @@ class Speaker:
     def send(self, frame: object) -> Outcome:
         caller = Connection("c1=", "alice", Form.TEXT, frozenset({"lobby", "cats", "@alice"}), 0, 10**12)
         body = frame if isinstance(frame, str) else json.dumps(frame)
-        return dispatch(body, Call(caller, self.services, 1_700_000_000_123, deadline=0.0), "request-1")
+        return dispatch(
+            Frame.parse(body), Call(caller, self.services, 1_700_000_000_123, deadline=0.0), "request-1"
+        )
 
 
 @pytest.fixture

@@ -1,0 +1,323 @@
+"""Sending what is stored: one pump for each room at a time, in rounds.
+
+Whoever takes a number of a room without a pump becomes its pump, by a lease on the room's head. The others
+store their messages and are done. The pump sends what is stored after ``sent``, in one event for all that
+have come meanwhile, notes how far that is, and goes on until there is nothing more. So a busy room costs
+rounds and not messages, and what is stored is sent whoever dies: whoever meets an expired lease takes over.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from .broadcaster import QUEUE_SECONDS, Broadcaster, Delivery
+from .errors import ChatError, GatewayUnavailable, QueueUnavailable, StorageUnavailable
+from .storage.heads import Head, Heads, Sent
+from .storage.messages import Draft, Messages, Receipt, Stored, Unsent
+from .tasks import PumpRoom, TaskQueue
+from .told import first_event
+
+# How long one invocation sends for a room before it leaves the room to another: who has spoken, a worker.
+TURN_SECONDS = 1.0
+WORKER_SECONDS = 10.0
+# A round has to be over before the lease is.
+ROUND_SECONDS = 4.0
+# How long a number that has no message is waited for before it is sealed, and how often it is looked.
+HOLE_SECONDS = 0.3
+LOOK_SECONDS = 0.05
+# Not worth a pause, in s; and a pause after which it is worth a look what has come meanwhile.
+SHORTEST_PAUSE = 0.005
+LONG_PAUSE = 0.05
+# While the account is throttled, the rounds of a room get slower by this factor, then faster again; in s.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+SLOWER = 1.5
+FASTER = 0.9
+# Refusals for the account's rate that a round may have, as a share of its posts.
+TOLERATED = 0.1
+# Tries of workers, with 1, 3, 7, 15 and 31 s before them.
+MOST_ATTEMPTS = 5
+# What is left of an invocation at the end of a turn, in s.
+RESERVE_SECONDS = 2.0
+
+
+def next_pause(pause: float, delivered: int, throttles: int) -> float:
+    """Regulate the rounds of a room by what the account takes: slower rounds carry more.
+
+    Args:
+        pause: Time in s from the last round to the one before.
+        delivered: Posts of the last round that were taken.
+        throttles: Posts of it that were refused for the account's rate.
+    """
+    if throttles > TOLERATED * delivered:
+        return min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * SLOWER))
+    return pause * FASTER if pause * FASTER >= FIRST_PAUSE else 0.0
+
+
+@dataclass
+class Turn:
+    """A pump's turn at a room.
+
+    Attributes:
+        room: The room.
+        lease: The lease that is held; empty once it is not any more.
+        head: The room as it was last seen. All up to its ``seq`` can be sent to the members of its version.
+        sent: Everything up to this number has been handed on.
+        round_ms: Unix time in ms of the last round.
+        pause: Time in s from one round to the next that the account's rate leaves.
+        own: A message that need not be read.
+    """
+
+    room: str
+    lease: str
+    head: Head
+    sent: int
+    round_ms: int
+    pause: float
+    own: Stored | None = None
+
+    @classmethod
+    def begin(cls, room: str, lease: str, head: Head, own: Stored | None = None) -> "Turn":
+        """Begin a turn where the last one has ended."""
+        return cls(room, lease, head, head.sent, head.sent_at, head.pause_ms / 1000, own)
+
+    @property
+    def progress(self) -> Sent:
+        """What to note on the head."""
+        return Sent(self.sent, self.round_ms, int(self.pause * 1000))
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more to send, as far as is known."""
+        return self.sent < self.head.seq
+
+
+class Pump:
+    """Sends rooms what they have not been sent.
+
+    Args:
+        heads: Where the leases are.
+        messages: Where the messages are.
+        broadcaster: What sends.
+        queue: Where a room is left to a worker.
+        posts_per_second: Posts that a room's rounds make in a second, at most.
+        clock: Unix time in s.
+        sleep: Waits that many s.
+    """
+
+    def __init__(
+        self,
+        heads: Heads,
+        messages: Messages,
+        broadcaster: Broadcaster,
+        queue: TaskQueue,
+        posts_per_second: int,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._heads = heads
+        self._messages = messages
+        self._broadcaster = broadcaster
+        self._queue = queue
+        self._posts_per_second = posts_per_second
+        self._clock = clock
+        self._sleep = sleep
+
+    def append(self, draft: Draft) -> Receipt:
+        """Store a message, and become the pump of its room where that has none: ``hand_on`` is to follow.
+
+        Raises:
+            StorageUnavailable: It may be stored. The same draft, with its ``ref``, can be given again.
+        """
+        try:
+            return self._messages.append(draft, self._heads.new_lease())
+        except StorageUnavailable:
+            # Others may have relied on this one to send what they have stored.
+            with suppress(QueueUnavailable):
+                self._queue.put([self._task(draft.room)], 1)
+            raise
+
+    def hand_on(self, receipt: Receipt, deadline: float, delivery: Delivery) -> Turn | None:
+        """See to it that a message that is stored is sent.
+
+        Where nobody else sends for its room, this sends up to the message. What has come meanwhile is for
+        ``go_on``.
+
+        Args:
+            receipt: The message.
+            deadline: ``time.monotonic()`` by which to be done.
+            delivery: Where to count what became of it.
+
+        Returns:
+            The turn, where there is more to send; None where there is not, or somebody else sends.
+
+        Raises:
+            StorageUnavailable: It is not sent, and no worker could be told to send it. The message may be
+                handed on again.
+            GatewayUnavailable: API Gateway lets this chat send to nobody. Likewise.
+        """
+        room, head = receipt.stored.room, receipt.head
+        if receipt.lease is not None:
+            own = None if receipt.duplicate else receipt.stored
+            turn = Turn.begin(room, receipt.lease, head, own)
+        elif head.is_left(self._clock()) and (left := self._take_over(room)) is not None:
+            turn = left
+        else:
+            return None
+        self._send(turn, deadline, delivery, attempt=0, is_over=lambda: turn.sent >= receipt.stored.seq)
+        return turn if turn.lease else None
+
+    def go_on(self, turn: Turn, deadline: float, delivery: Delivery) -> None:
+        """Send what has come meanwhile; after a while leave the room to a worker, or to the next who speaks.
+
+        Raises:
+            StorageUnavailable: As for ``hand_on``.
+        """
+        self._send_for(TURN_SECONDS, turn, deadline, delivery, attempt=0)
+
+    def rescue(self, room: str, head: Head, deadline: float, delivery: Delivery) -> None:
+        """Send what a pump that has died has left, if it has.
+
+        Raises:
+            StorageUnavailable: As for ``hand_on``.
+        """
+        if head.is_left(self._clock()):
+            self.work(self._task(room, attempt=0), deadline, delivery)
+
+    def work(self, task: PumpRoom, deadline: float, delivery: Delivery) -> None:
+        """Send what a room has not been sent, unless somebody else does.
+
+        Raises:
+            StorageUnavailable: As for ``hand_on``.
+        """
+        turn = self._take_over(task.room)
+        if turn is not None:
+            self._send_for(WORKER_SECONDS, turn, deadline, delivery, task.attempt)
+
+    def _take_over(self, room: str) -> Turn | None:
+        lease = self._heads.new_lease()
+        head = self._heads.take_over(room, lease)
+        return Turn.begin(room, lease, head) if head is not None else None
+
+    def _send_for(
+        self, seconds: float, turn: Turn, deadline: float, delivery: Delivery, attempt: int
+    ) -> None:
+        last = deadline - RESERVE_SECONDS
+        until = min(time.monotonic() + seconds, last)
+        self._send(turn, deadline, delivery, attempt, lambda: time.monotonic() >= until)
+        if turn.lease:
+            try:
+                self._queue.put([self._task(turn.room)])
+            except QueueUnavailable:
+                # Nobody else can be told to: go on as long as there is time.
+                self._send(turn, deadline, delivery, attempt, lambda: time.monotonic() >= last)
+            self._release(turn)
+
+    def _send(
+        self,
+        turn: Turn,
+        deadline: float,
+        delivery: Delivery,
+        attempt: int,
+        is_over: Callable[[], bool],
+    ) -> None:
+        """Send rounds until there is nothing more, the lease is lost, or the turn is over."""
+        try:
+            while turn.lease:
+                if self._keep_pace(turn) or turn.sent > turn.head.sent:
+                    self._renew(turn)
+                if turn.lease:
+                    self._round(turn, deadline, delivery)
+                if turn.lease and not turn.has_more:
+                    self._finish(turn)
+                if is_over():
+                    return
+        except ChatError as error:
+            self._fail(turn, error, attempt + 1)
+
+    def _round(self, turn: Turn, deadline: float, delivery: Delivery) -> None:
+        """Send what is next, as much of it as one frame takes."""
+        unsent = self._next(turn)
+        turn.round_ms = int(self._clock() * 1000)
+        if not unsent.messages:
+            turn.sent = unsent.through
+            return
+        event, number = first_event(unsent.messages)
+        until = min(deadline, time.monotonic() + ROUND_SECONDS + QUEUE_SECONDS)
+        delivered, throttles = delivery.delivered, delivery.throttles
+        self._broadcaster.publish(turn.room, event, until, delivery, head=turn.head)
+        delivered, throttles = delivery.delivered - delivered, delivery.throttles - throttles
+        turn.pause = next_pause(turn.pause, delivered, throttles)
+        if delivery.forbidden and not delivered:
+            # This chat may not send at all. What it was to send is sent once it may.
+            raise GatewayUnavailable
+        delivery.rounds += 1
+        delivery.messages += number
+        is_all = number == len(unsent.messages)
+        turn.sent = unsent.through if is_all else unsent.messages[number - 1].seq
+
+    def _next(self, turn: Turn) -> Unsent:
+        """Read what is next, once there is a message for the number that is."""
+        own, turn.own = turn.own, None
+        if own is not None and own.seq == turn.head.seq == turn.sent + 1:
+            return Unsent([own], own.seq, None)
+        waited = 0.0
+        while True:
+            head = replace(turn.head, sent=turn.sent)
+            unsent = self._messages.unsent(turn.room, head)
+            if unsent.through > turn.sent or unsent.hole is None:
+                return unsent
+            if waited >= HOLE_SECONDS:
+                break
+            self._sleep(LOOK_SECONDS)
+            waited += LOOK_SECONDS
+        # All of them have been waited for.
+        return self._messages.sealed(turn.room, head)
+
+    def _keep_pace(self, turn: Turn) -> bool:
+        """Wait until the room can have another round; whether that took so long that more may have come."""
+        between = max(turn.pause, turn.head.members / self._posts_per_second)
+        pause = min(between, turn.round_ms / 1000 + between - self._clock())
+        if pause > SHORTEST_PAUSE:
+            self._sleep(pause)
+        return pause > LONG_PAUSE
+
+    def _finish(self, turn: Turn) -> None:
+        """End the turn, unless there is more to send."""
+        head = self._heads.finish(turn.room, turn.lease, turn.progress)
+        if head is None:
+            turn.lease = ""
+        else:
+            turn.head = head
+
+    def _renew(self, turn: Turn) -> None:
+        """Note how far it is, and see what has come meanwhile."""
+        lease = self._heads.new_lease()
+        head = self._heads.renew(turn.room, turn.lease, turn.progress, lease)
+        if head is None:
+            turn.lease = ""
+        else:
+            turn.lease, turn.head = lease, head
+
+    def _release(self, turn: Turn) -> None:
+        lease, turn.lease = turn.lease, ""
+        if lease:
+            # Otherwise it expires.
+            with suppress(StorageUnavailable):
+                self._heads.release(turn.room, lease, turn.progress)
+
+    def _fail(self, turn: Turn, error: ChatError, attempt: int) -> None:
+        """Let a worker try again later what could not be sent now: it is stored, and not forgotten."""
+        try:
+            if attempt > MOST_ATTEMPTS or isinstance(error, GatewayUnavailable):
+                # Whoever comes next tries again. A worker may not send either, where this chat may not.
+                raise error
+            self._queue.put([self._task(turn.room, attempt)], 2**attempt - 1)
+        except QueueUnavailable:
+            raise error from None
+        finally:
+            self._release(turn)
+
+    def _task(self, room: str, attempt: int = 1) -> PumpRoom:
+        return PumpRoom(endpoint=self._broadcaster.endpoint, room=room, attempt=attempt)
