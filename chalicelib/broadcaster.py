@@ -52,6 +52,7 @@ class Delivery:
         given_up: Whether some were missed after the last attempt, or because the queue took nothing.
         rounds: How often messages were sent to a room.
         messages: How many messages that were.
+        late: What is tried again once those who do not wait for it have been served.
         dead: Connections that are to be removed, by id, each with the room that it was in.
         stuck: Connections that are to be closed, for they do not read.
     """
@@ -68,6 +69,7 @@ class Delivery:
     given_up: bool = False
     rounds: int = 0
     messages: int = 0
+    late: list[Chunk] = field(default_factory=list, repr=False)
     dead: dict[str, tuple[Member, str | None]] = field(default_factory=dict, repr=False)
     stuck: dict[str, Member] = field(default_factory=dict, repr=False)
 
@@ -182,6 +184,16 @@ class Broadcaster:
         self.send(connection, goodbye, deadline, delivery)
         self._api.hang_up(connection.id)
 
+    def send_late(self, deadline: float, delivery: Delivery) -> None:
+        """Try again what may have been refused for a slow client; the rest goes to the queue."""
+        late, delivery.late = delivery.late, []
+        for chunk in late:
+            posting = self._start(chunk, deadline)
+            self._count(posting, delivery)
+            result = posting.result.result()
+            if left := chunk.rest({*result.left, *result.slow, *result.unsure}):
+                self._try_to_put_off([left], delivery, delay_seconds=1)
+
     def close_stuck(self, deadline: float, delivery: Delivery) -> None:
         """Close the connections that do not read: their clients come again, and catch up."""
         stuck, delivery.stuck = delivery.stuck, {}
@@ -207,7 +219,7 @@ class Broadcaster:
         posting = self._start(chunk, deadline)
         self._count(posting, delivery)
         result = posting.result.result()
-        left = chunk.rest({*result.left, *result.slow})
+        left = chunk.rest({*result.left, *result.slow, *result.unsure})
         if left is None:
             return
         if left.slow and left.attempt > MOST_ATTEMPTS:
@@ -306,6 +318,8 @@ class Broadcaster:
     def _finish(self, posting: Posting, delivery: Delivery) -> None:
         """Wait until a chunk is sent; leave what is left to the queue."""
         new = self._count(posting, delivery)
+        if unsure := posting.chunk.rest(posting.result.result().unsure):
+            delivery.late.append(unsure)
         if left := posting.chunk.rest(posting.result.result().left):
             self._try_to_put_off([left], delivery, delay_seconds=1)
         if slow := posting.chunk.rest(new):

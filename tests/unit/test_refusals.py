@@ -25,7 +25,7 @@ def refuse(refusals: Refusals, connection_ids: list[str], now: float) -> list[Ca
 
 
 def refused_until_slow(others: int, most: int = 1000) -> int | None:
-    """How often one must be refused, with so many deliveries to others each time; None if it is never slow."""
+    """How often one must be refused amid so many deliveries to others; None if it is never slow."""
     refusals = Refusals()
     for number in range(1, most + 1):
         now = number * 10 * SPAN
