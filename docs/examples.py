@@ -7,7 +7,8 @@ Alice is in the lobby with a nameless connection and talks to Bob, who is in the
 import json
 from typing import Any
 
-from chalicelib.chat import OUTDATED, UNREGISTERED
+from chalicelib.broadcaster import SLOW
+from chalicelib.chat import FLOODING, OUTDATED, UNREGISTERED
 from chalicelib.dispatcher import explain
 from chalicelib.errors import BadRequest, NotInRoom, RateLimited
 from chalicelib.wire import events
@@ -105,10 +106,8 @@ EVENTS: list[events.Event] = [
     events.HelpText(actions={"onMessage": ["message", "[room]", "[ref]"], "ping": ["[ref]"]}),
     UNREGISTERED,
     OUTDATED,
-    events.Goodbye(
-        code="slow_reader", reason="You do not read what you are sent, connect again", retry_after=1
-    ),
-    events.Goodbye(code="rate_limited", reason="You are too fast, connect again in 60 s", retry_after=60),
+    SLOW,
+    FLOODING,
     explain(BadRequest("room", Room.rule), "", _BAD_ROOM),
     explain(NotInRoom("dogs"), "", _NOT_IN_DOGS),
     explain(RateLimited(1), "", _NOT_IN_DOGS),

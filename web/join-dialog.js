@@ -1,6 +1,6 @@
 /** Choosing a room to join. */
 
-import {byId, element} from "./dom.js";
+import {byId, element, onClick, onSubmit} from "./dom.js";
 import {FormField} from "./form-field.js";
 import {plural, problem} from "./words.js";
 
@@ -16,12 +16,9 @@ export class JoinDialog {
 	constructor(chat, show) {
 		this.#chat = chat;
 		this.#show = show;
-		byId("join-open").addEventListener("click", () => this.open());
-		byId("join-cancel").addEventListener("click", () => this.#dialog.close());
-		byId("join-form").addEventListener("submit", (event) => {
-			event.preventDefault();
-			this.#enter(this.#field.value);
-		});
+		onClick("join-open", () => this.open());
+		onClick("join-cancel", () => this.#dialog.close());
+		onSubmit("join-form", () => this.#enter(this.#field.value));
 	}
 
 	async open() {
@@ -40,9 +37,8 @@ export class JoinDialog {
 		const hash = element("span", {class: "hash", "aria-hidden": "true"}, "#");
 		const many = element("span", {class: "aside"}, plural(count, "connection"));
 		const name = element("span", {class: "name"}, room);
-		const button = element("button", {type: "button", class: "entry"}, hash, name, many);
-		button.addEventListener("click", () => this.#enter(room));
-		return element("li", {}, button);
+		const click = () => this.#enter(room);
+		return element("li", {}, element("button", {type: "button", class: "entry", click}, hash, name, many));
 	}
 
 	async #enter(room) {

@@ -2,16 +2,23 @@
 
 import random
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from .refusals import Cause
 from .signer import SignedPost
 
+# Tries of a post that fails, or is refused for the account's rate, or for an unknown reason.
 TRIES = 3
-THROTTLED = 429
-# Before the second try, and twice that before the third, at most; in s.
+ACCOUNT_TRIES = 40
+UNKNOWN_TRIES = 4
+# The longest delay before the second try doubles with each try, up to a limit; in s.
 FIRST_DELAY = 0.1
+LONGEST_DELAY = 0.2
+# The longest delay where the reason is unknown; the shortest is half of it. By then the others are answered,
+# and a burst that throttled the account for a moment is over; in s.
+UNKNOWN_DELAY = 0.04
 
 
 @dataclass
@@ -21,8 +28,9 @@ class SendResult:
     Attributes:
         delivered: Taken by API Gateway.
         gone: Not connected any more, or not yet (410).
-        slow: Refused for they do not read what they have been sent (429).
-        throttled: Refused for the account's or the client's rate, after the retries (429).
+        throttled: Refused for the account's rate, or for an unknown reason, after the retries (429).
+        slow: Refused because the client does not read what it is sent: its buffer is full (429).
+        throttles: How many posts were refused for the account's rate, those that were taken later among them.
         failed: Anything else, with the reason: a status such as ``"403"``,
             ``"unreachable"``, or ``"timeout"``.
     """
@@ -31,6 +39,7 @@ class SendResult:
     gone: list[str] = field(default_factory=list)
     throttled: list[str] = field(default_factory=list)
     slow: list[str] = field(default_factory=list)
+    throttles: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -40,7 +49,7 @@ class SendResult:
 
     @property
     def left(self) -> set[str]:
-        """Those that are worth another try, some time later."""
+        """Those that are worth another try, some time later; the slow ones are not."""
         return {*self.throttled, *self.failed}.difference(self.refused)
 
     @property
@@ -70,25 +79,48 @@ class Sending:
         self.future: Future[SendResult] = Future()
         self._result = SendResult()
         self._tries: Counter[str] = Counter()
+        self._refused: set[str] = set()
         if not self._left:
             self.future.set_result(self._result)
 
     def answered(self, connection_id: str, status: int) -> float | None:
-        """Take a response; None where that was it, or the seconds after which to try again."""
+        """Take a response other than 429.
+
+        Returns:
+            The seconds after which to try again, or None if this is the outcome.
+        """
         if status == 200:
             self._result.delivered.append(connection_id)
         elif status == 410:
             self._result.gone.append(connection_id)
-        elif status != THROTTLED and status < 500:
-            self._result.failed[connection_id] = str(status)
-        elif (delay := self._again(connection_id)) is not None:
+        elif status >= 500 and (delay := self._again(connection_id)) is not None:
             return delay
-        elif status == THROTTLED:
-            self._result.throttled.append(connection_id)
         else:
             self._result.failed[connection_id] = str(status)
         self._settled(connection_id)
         return None
+
+    def refused(self, connection_id: str, cause: Cause) -> float | None:
+        """Take a 429; the rest as for ``answered``."""
+        if cause is Cause.SOCKET:
+            self.leave_out(connection_id)
+            return None
+        self._result.throttles += cause is Cause.ACCOUNT
+        self._refused.add(connection_id)
+        self._tries[connection_id] += 1
+        tries = self._tries[connection_id]
+        if tries < UNKNOWN_TRIES and cause is Cause.UNKNOWN:
+            return random.uniform(UNKNOWN_DELAY / 2, UNKNOWN_DELAY)
+        if tries < ACCOUNT_TRIES and cause is Cause.ACCOUNT:
+            return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2 ** (tries - 1)))
+        self._result.throttled.append(connection_id)
+        self._settled(connection_id)
+        return None
+
+    def leave_out(self, connection_id: str) -> None:
+        """Give up a connection that is found to be slow."""
+        self._result.slow.append(connection_id)
+        self._settled(connection_id)
 
     def unanswered(self, connection_id: str) -> float | None:
         """Take the loss of a response; the seconds after which to try again, as for ``answered``."""
@@ -102,11 +134,19 @@ class Sending:
         self._result.failed[connection_id] = reason
         self._settled(connection_id)
 
-    def expire(self) -> None:
-        """Fail all that have no outcome."""
+    def expire(self, under_way: Collection[str] = ()) -> None:
+        """End it: what waits after a 429 was throttled, and anything else has failed.
+
+        Args:
+            under_way: Connections whose posts have been sent and not answered.
+        """
         self.waiting.clear()
         for connection_id in list(self._left):
-            self.give_up(connection_id, "timeout")
+            if connection_id in self._refused and connection_id not in under_way:
+                self._result.throttled.append(connection_id)
+                self._settled(connection_id)
+            else:
+                self.give_up(connection_id, "timeout")
 
     @property
     def done(self) -> bool:

@@ -151,7 +151,7 @@ class Presence(Event, frozen=True, tag="presence", omit_defaults=True):
     room: str
     name: str
     event: Literal["join", "leave"]
-    at: int = 0
+    at: int
     names: list[str] | None = None
 
     def lines(self) -> list[str]:
@@ -240,7 +240,7 @@ class StoredMessages(Event, frozen=True, tag="history"):
     messages: list[Message]
     more: bool
     complete: bool
-    through: int = 0
+    through: int
     ref: str | None = None
 
     def lines(self) -> list[str]:

@@ -48,7 +48,9 @@ def said(**fields: object) -> Message:
 
 
 def stored(*messages: Message, room: str = "lobby") -> StoredMessages:
-    return StoredMessages(room=room, seq=7, epoch="e", messages=list(messages), more=False, complete=True)
+    return StoredMessages(
+        room=room, seq=7, epoch="e", messages=list(messages), more=False, complete=True, through=7
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,8 +68,8 @@ def stored(*messages: Message, room: str = "lobby") -> StoredMessages:
         (Private(id="i", sender="alice", to="bob", message="hi", sent_at=1), "alice -> bob: hi"),
         (Joined(room="cats", seq=0, epoch=None, members={"ann": 2}, count=3), "Joined cats (3 here)"),
         (Left(room="cats"), "Left cats"),
-        (Presence(room="cats", name="alice", event="join"), "* alice joined cats"),
-        (Presence(room="cats", name="alice", event="leave"), "* alice left cats"),
+        (Presence(room="cats", name="alice", event="join", at=1), "* alice joined cats"),
+        (Presence(room="cats", name="alice", event="leave", at=1), "* alice left cats"),
         (
             Presence(room="cats", name="ann", event="leave", at=1, names=["ann", "bob"]),
             "* ann, bob left cats",
