@@ -354,7 +354,7 @@ class Outbox {
 			const unsent = all.filter(({link, parked}) => !link && !parked);
 			if (!unsent.length) this.#window = WINDOW;
 			const isFull = all.filter(({link, busy}) => link && busy).length >= this.#window;
-			const request = unsent.find(({urgent}) => urgent || !isFull);
+			const request = unsent.find(({urgent}) => urgent) ?? (isFull ? null : unsent[0]);
 			if (!request) return;
 			request.link = this.#link;
 			request.busy = true;
