@@ -361,6 +361,17 @@ def test_after_a_refusal_nothing_is_sent_until_its_time_has_passed(served: Serve
     assert frozen.page.evaluate("sent") == ["who", "ping", "who", "listRooms"]
 
 
+def test_that_one_types_is_sent_at_once_or_not_at_all(served: Served, frozen: Person) -> None:
+    client = Client(frozen, served, name="bob")
+    frozen.page.evaluate(RECORD)
+    served.server.faults["typingIndicator"] = [Fault.TOO_FAST]
+    assert client.call("typing") == ["RequestFailed", "rate_limited"]
+    assert client.call("typing") == ["Closed", None]
+    pass_by(frozen, 1.6)
+    assert client.call("typing")["type"] == "ack"
+    assert frozen.page.evaluate("sent") == ["typingIndicator"] * 2
+
+
 def test_what_has_queued_up_is_sent_one_by_one(served: Served, frozen: Person) -> None:
     client = Client(frozen, served, name="bob")
     [visitor] = served.server.visitors
