@@ -34,8 +34,8 @@ BOB = replace(ANN, id="Bob00000000000A=", name=None, form=Form.JSON, rooms=froze
 
 
 @pytest.fixture
-def tables(tables_anywhere: Tables) -> Tables:
-    return tables_anywhere
+def tables(tables_everywhere: Tables) -> Tables:
+    return tables_everywhere
 
 
 @pytest.fixture

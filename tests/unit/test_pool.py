@@ -244,6 +244,7 @@ class TestSlowSocket:
             slow = asyncio.ensure_future(pool.send(["slow"]))
             for number in (1, 2):
                 while gateway.posts["slow"] < number:
+                    assert not slow.done()
                     await asyncio.sleep(0.001)
                 # It is refused now.
                 await asyncio.sleep(0.101)
@@ -292,7 +293,27 @@ class TestThrottledAccount:
             gateway.refuse = lambda connection_id: gateway.posts[connection_id] <= int(connection_id[1:]) % 3
             result = await pool.send(ids(200))
             assert len(result.delivered) == 200
-            assert pool.pace.concurrency < MOST
+            cut = pool.pace.concurrency
+            assert cut < MOST
+            gateway.refuse = lambda _: False
+            began = clock.loop.time()
+            await pool.send(ids(200))
+            assert clock.loop.time() - began < QUIET_SECONDS / 4
+            assert cut < pool.pace.concurrency < MOST
+
+        clock.run(work())
+
+    def test_one_that_is_refused_shortly_afterwards_cuts_nothing(self, clock: Clock) -> None:
+        async def work() -> None:
+            gateway = Gateway(clock, slow=frozenset({"slow"}))
+            pool = await warm(gateway, 20)
+            gateway.refuse = lambda connection_id: connection_id != "slow"
+            await pool.send(ids(20), seconds=0.02)
+            cut = pool.pace.concurrency
+            assert cut == MOST / 2
+            await pool.send(["slow"])
+            assert gateway.posts["slow"] > 4
+            assert pool.pace.concurrency == cut
 
         clock.run(work())
 
@@ -353,6 +374,22 @@ class TestThrottledAccount:
             # Their answers were to come.
             assert set(result.failed.values()) <= {"timeout"}
             assert result.left == set(ids(20))
+
+        clock.run(work())
+
+    def test_at_the_deadline_what_was_sent_again_may_have_arrived(self, clock: Clock) -> None:
+        async def work() -> None:
+            gateway = Gateway(clock)
+            pool = await warm(gateway, 20)
+
+            def refuse(connection_id: str) -> bool:
+                gateway.seconds_of[connection_id] = 1.0
+                return True
+
+            gateway.refuse = refuse
+            result = await pool.send(["c0"], seconds=0.5)
+            assert (result.failed, result.throttled) == ({"c0": "timeout"}, [])
+            assert gateway.posts["c0"] == 1
 
         clock.run(work())
 
