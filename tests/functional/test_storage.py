@@ -269,3 +269,17 @@ def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, table
     assert faults.calls == 2
     [row] = tables.registry()
     assert "lobby" in row
+
+
+def test_joins_at_once_are_no_more_than_a_connection_can_have(
+    tables: Tables, rooms: Rooms, clock: Clock
+) -> None:
+    heads = Heads(tables.client, tables.messages, 30, clock)
+    connections = Connections(tables.client, tables.connections, tables.rooms, heads, clock, most_rooms=3)
+    connections.add(ANN)
+    # Both have read the connection in two rooms.
+    connections.join(ANN, "dogs")
+    with pytest.raises(StorageUnavailable):
+        connections.join(ANN, "birds")
+    assert members(rooms, "birds") == []
+    assert connections.get(ANN.id) == replace(ANN, rooms=ANN.rooms | {"dogs"})
