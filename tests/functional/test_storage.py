@@ -275,11 +275,11 @@ def test_joins_at_once_are_no_more_than_a_connection_can_have(
     tables: Tables, rooms: Rooms, clock: Clock
 ) -> None:
     heads = Heads(tables.client, tables.messages, 30, clock)
-    connections = Connections(tables.client, tables.connections, tables.rooms, heads, clock, most_rooms=3)
-    connections.add(ANN)
-    # Both have read the connection in two rooms.
-    connections.join(ANN, "dogs")
+    connections = Connections(tables.client, tables.connections, tables.rooms, heads, clock, most_rooms=2)
+    connections.add(BOB)
+    # Both have read the connection in one room.
+    connections.join(BOB, "dogs")
     with pytest.raises(StorageUnavailable):
-        connections.join(ANN, "birds")
+        connections.join(BOB, "birds")
     assert members(rooms, "birds") == []
-    assert connections.get(ANN.id) == replace(ANN, rooms=ANN.rooms | {"dogs"})
+    assert connections.get(BOB.id) == replace(BOB, rooms=BOB.rooms | {"dogs"})
