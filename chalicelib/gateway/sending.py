@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from .refusals import Cause
 from .signer import SignedPost
 
-# Tries of a post that fails, or is refused for the account's rate, or for an unknown reason.
+# Tries of a post that fails or is refused, and of one that is refused for the account's rate.
 TRIES = 3
 ACCOUNT_TRIES = 12
-UNKNOWN_TRIES = 4
 # The longest delay before the second try doubles with each try, up to a limit; in s.
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 0.2
@@ -106,7 +105,7 @@ class Sending:
         self._refused.add(connection_id)
         self._tries[connection_id] += 1
         tries = self._tries[connection_id]
-        if tries < UNKNOWN_TRIES and cause is Cause.UNKNOWN:
+        if tries < TRIES and cause is Cause.UNKNOWN:
             return random.uniform(UNKNOWN_DELAY / 2, UNKNOWN_DELAY)
         if tries < ACCOUNT_TRIES and cause is Cause.ACCOUNT:
             return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2 ** (tries - 1)))
