@@ -11,14 +11,16 @@ from botocore.config import Config
 
 from .actions.call import Action, Services
 from .actions.table import ACTIONS
+from .announcer import Announcer
 from .auth.door import Door
 from .broadcaster import Broadcaster
 from .chat import Chat
-from .chunks import ChunkQueue
 from .config import ConfigError, Settings
 from .gateway.websocket_api import ManyWebsocketAPI
 from .logs import make_logger
 from .operations import Operations
+from .pruner import Pruner
+from .pump import Pump
 from .storage.bans import Bans
 from .storage.bucket import Bucket
 from .storage.connections import Connections
@@ -26,6 +28,7 @@ from .storage.heads import Heads
 from .storage.member_cache import MemberCache
 from .storage.messages import Messages
 from .storage.rooms import Rooms
+from .tasks import TaskQueue
 
 # Four tries of up to 3 s each: an invocation must be over within 29 s.
 DYNAMODB = Config(
@@ -70,7 +73,7 @@ def build_chat(
     websocket_api.max_posts_per_second = settings.max_posts_per_second
     dynamodb = dynamodb or boto3.client("dynamodb", config=DYNAMODB)
     bucket = Bucket(settings.rate_per_second, settings.rate_burst) if settings.rate_per_second else None
-    heads = Heads(dynamodb, settings.messages_table, settings.history_days, clock)
+    heads = Heads(dynamodb, settings.messages_table, settings.history_days, clock, settings.inline_recipients)
     connections = Connections(
         dynamodb,
         settings.table,
@@ -79,9 +82,25 @@ def build_chat(
         clock,
         settings.max_connections_per_name,
         bucket,
+        settings.connection_seconds,
+        settings.presence_members,
+        settings.max_rooms,
     )
     rooms = Rooms(dynamodb, settings.rooms_table, clock)
+    messages = Messages(dynamodb, settings.messages_table, heads, settings.history_days, clock)
     make_sqs = cache(lambda: sqs or boto3.client("sqs", config=SQS))
+    queue = TaskQueue(make_sqs, settings.queue)
+    broadcaster = Broadcaster(
+        websocket_api,
+        MemberCache(rooms, settings.members_cache_seconds, settings.inline_recipients, clock),
+        connections,
+        queue,
+        TaskQueue(make_sqs, settings.dead_letter_queue),
+        settings.inline_recipients,
+        settings.prune_after_seconds,
+        clock,
+    )
+    announcer = Announcer(broadcaster, heads, queue, settings.presence_members, clock)
     services = Services(
         settings=settings,
         actions=actions,
@@ -89,19 +108,13 @@ def build_chat(
         connections=connections,
         rooms=rooms,
         bans=Bans(dynamodb, settings.rooms_table, clock),
-        messages=Messages(dynamodb, settings.messages_table, settings.history_days, clock),
-        broadcaster=Broadcaster(
-            websocket_api,
-            connections,
-            MemberCache(rooms, settings.members_cache_seconds, settings.inline_recipients, clock),
-            ChunkQueue(make_sqs, settings.queue),
-            ChunkQueue(make_sqs, settings.dead_letter_queue),
-            settings.inline_recipients,
-            settings.prune_after_seconds,
-            clock,
-        ),
+        messages=messages,
+        broadcaster=broadcaster,
+        announcer=announcer,
+        pump=Pump(heads, messages, broadcaster, queue, settings.room_posts_per_second, clock),
+        pruner=Pruner(connections, announcer, broadcaster, queue),
     )
-    return Chat(services, logger or make_logger(), clock)
+    return Chat(services, logger or make_logger(), clock, heads.remembered_members)
 
 
 def build_operations(chat: Chat, websocket_api: ManyWebsocketAPI) -> Operations:

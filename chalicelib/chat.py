@@ -14,13 +14,14 @@ from aws_lambda_powertools import Logger
 
 from .actions.call import Call, Services
 from .auth.identity import Identity
-from .chunks import Chunk
+from .broadcaster import Delivery
 from .deadline import deadline_in
-from .dispatcher import Outcome, dispatch, refuse
+from .dispatcher import Frame, Outcome, dispatch, refuse
 from .errors import (
     BadRequest,
     BadToken,
     ChatError,
+    Flooding,
     Forbidden,
     RateLimited,
     ServerError,
@@ -31,7 +32,7 @@ from .errors import (
 from .handshake import SUBPROTOCOL, Handshake
 from .logs import Record, logged
 from .storage.connection import Connection
-from .storage.presence import Crossing
+from .tasks import AnyTask, Chunk, Prune, PumpRoom, RestOfRoom, TellOccupancy, TellPresence, decode
 from .wire.events import Form, Goodbye
 
 UNREGISTERED = Goodbye(
@@ -39,6 +40,13 @@ UNREGISTERED = Goodbye(
 )
 OUTDATED = Goodbye(
     code="token_expired", reason="Your token has expired, connect again with a new one", retry_after=0
+)
+# For how long who is closed for sending too fast is asked to stay away, in s.
+FLOODING_SECONDS = 60
+FLOODING = Goodbye(
+    code=RateLimited.code,
+    reason=f"You are too fast, connect again in {FLOODING_SECONDS} s",
+    retry_after=FLOODING_SECONDS,
 )
 # What refuses a handshake, the first that fits.
 STATUSES = (
@@ -61,11 +69,13 @@ class Chat:
         services: What the chat is made of.
         logger: Takes one line for each invocation.
         clock: Unix time in s.
+        members: Gives the connections in a room as far as this Lambda remembers, 0 where it does not.
     """
 
     services: Services
     logger: Logger
     clock: Callable[[], float] = time.time
+    members: Callable[[str], int] = lambda room: 0
 
     def connect(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
         """Register a connection: 200, or the status that refuses it.
@@ -74,51 +84,61 @@ class Chat:
         429 where its name has too many connections; 400 for a bad name or room; 503 without storage or
         keys. Nothing is written for who is refused.
 
-        The socket opens after this has returned, so nothing can be sent to it here; the others in its
-        rooms are told.
+        The socket opens after this has returned, so nothing can be sent to it here. Workers tell the others
+        in its rooms.
         """
-        deadline = deadline_in(remaining_seconds)
         with self._logged("connect", event) as record:
             try:
                 handshake = Handshake.of(event)
                 identity = self.services.door.admit(handshake)
                 connection = self._arriving(event, handshake, identity)
-                crossings = self.services.connections.add(connection)
+                changes = self.services.connections.add(connection)
             except ChatError as error:
                 record.fail(error)
                 status = next(status for kind, status in STATUSES if isinstance(error, kind))
                 return {"statusCode": status, "body": str(error)}
-            self._announce(crossings, deadline, record, but=connection.id)
+            self.services.announcer.tell_later(changes, but=connection.id)
             # A browser closes a socket whose subprotocol is not confirmed.
             confirmed = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if connection.form is Form.JSON else {}
             return {"statusCode": 200, **({"headers": confirmed} if confirmed else {})}
 
     def message(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
-        """Serve a frame. Whatever is in it, the sender gets a reply and the answer is 200."""
+        """Serve a frame. Whatever is in it, the sender gets a reply and the answer is 200.
+
+        A sender that is being closed for its rate gets none.
+        """
         deadline = deadline_in(remaining_seconds)
         with self._logged("message", event) as record:
             request_id = event["requestContext"].get("requestId", "")
-            body = event.get("body") or ""
+            frame = Frame.parse(event.get("body") or "")
             # Stands for a connection that is not registered: it is in no room.
             stranger = self._connection(event, frozenset(), Form.TEXT)
             call = Call(stranger, self.services, int(self.clock() * 1000), deadline, record.delivery)
-            outcome = self._serve(body, call, request_id)
+            outcome = self._serve(frame, call, request_id)
             record.action, record.outcome, record.error = outcome.action, outcome.code, outcome.error
-            registered = call.caller is not stranger
-            if not registered and getattr(outcome.reply, "ref", None) is not None:
+            flooding = outcome.error if isinstance(outcome.error, Flooding) else None
+            if flooding and flooding.told:
+                return {"statusCode": 200}
+            is_stranger = call.caller is stranger
+            if is_stranger and getattr(outcome.reply, "ref", None) is not None:
                 # Its form is not known, but a ref is of use in JSON alone.
                 call.caller = replace(stranger, form=Form.JSON)
             try:
                 call.tell_caller(outcome.reply)
             except TooLarge as error:
                 record.fail(error)
-                call.tell_caller(refuse(body, error, request_id).reply)
-            if isinstance(outcome.error, ServerError):
-                return {"statusCode": 200}
-            # Nothing reaches it any more; connecting again puts that right.
-            goodbye = OUTDATED if self._is_outdated(call.caller) else None if registered else UNREGISTERED
-            if goodbye:
-                self.services.broadcaster.dismiss(call.caller, goodbye, deadline, record.delivery)
+                call.tell_caller(refuse(frame, error, request_id).reply)
+            if not isinstance(outcome.error, ServerError):
+                # Nothing reaches it any more; connecting again puts that right.
+                goodbye = (
+                    OUTDATED if self._is_outdated(call.caller) else UNREGISTERED if is_stranger else None
+                )
+                goodbye = FLOODING if flooding else goodbye
+                if goodbye:
+                    self.services.broadcaster.dismiss(call.caller, goodbye, deadline, record.delivery)
+            for work in call.afterwards:
+                self._do_without_fail(work, record)
+            self.services.pruner.sweep(deadline, record.delivery)
             return {"statusCode": 200}
 
     def disconnect(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
@@ -126,50 +146,71 @@ class Chat:
         deadline = deadline_in(remaining_seconds)
         with self._logged("disconnect", event) as record:
             try:
-                crossings = self.services.connections.remove(event["requestContext"]["connectionId"])
+                changes = self.services.connections.remove(event["requestContext"]["connectionId"])
+                self.services.announcer.tell(changes or [], deadline, record.delivery)
             except ChatError as error:
                 record.fail(error)
-            else:
-                self._announce(crossings or [], deadline, record)
+            self.services.pruner.sweep(deadline, record.delivery)
             return {"statusCode": 200}
 
-    def _serve(self, body: str, call: Call, request_id: str) -> Outcome:
+    def _serve(self, frame: Frame, call: Call, request_id: str) -> Outcome:
         """Serve a frame of whoever it is from, if it may be served."""
+        price = frame.price(self.services.actions, self.members)
         try:
-            arrival = self.services.connections.serve(call.caller.id)
+            arrival = self.services.connections.serve(call.caller.id, price)
         except ChatError as error:
-            return refuse(body, error, request_id)
-        call.caller = arrival.connection or call.caller
+            return refuse(frame, error, request_id)
+        call.caller, call.is_registered = arrival.connection or call.caller, arrival.connection is not None
+        if arrival.closing or arrival.one_too_many:
+            return refuse(frame, Flooding(FLOODING_SECONDS, told=arrival.closing), request_id)
         if self._is_outdated(call.caller):
-            return refuse(body, TokenExpired(), request_id)
+            return refuse(frame, TokenExpired(), request_id)
         if arrival.wait_seconds:
-            return refuse(body, RateLimited(arrival.wait_seconds), request_id)
-        return dispatch(body, call, request_id)
+            return refuse(frame, RateLimited(arrival.wait_seconds), request_id)
+        return dispatch(frame, call, request_id)
 
     def _is_outdated(self, connection: Connection) -> bool:
         return connection.token_expires_at is not None and connection.token_expires_at <= self.clock()
 
     def deliver(self, event: Mapping[str, Any], remaining_seconds: float) -> None:
-        """Send what another Lambda has left: the chunks of recipients in an event of SQS.
+        """Do what another Lambda has left: the tasks in an event of SQS.
 
         Raises:
-            ServerError: It is no chunk, or what is left of it could not be put back: SQS gives it again,
-                and after some times to the dead letters.
+            ServerError: It is no task, or it could neither be done nor put back: SQS gives it again, and
+                after some times to the dead letters.
         """
         deadline = deadline_in(remaining_seconds)
         for message in event["Records"]:
             with logged(self.logger, "deliver", message_id=message["messageId"]) as record:
-                chunk = Chunk.decode(message["body"])
-                self.services.broadcaster.deliver(chunk, deadline, record.delivery)
+                task = decode(message["body"])
+                record.action = str(type(task).__struct_config__.tag)
+                record.age_ms = int(self.clock() * 1000) - task.born_ms if task.born_ms else None
+                self._do(task, deadline, record.delivery)
+                self.services.pruner.sweep(deadline, record.delivery)
 
-    def _announce(
-        self, crossings: list[Crossing], deadline: float, record: Record, but: str | None = None
-    ) -> None:
-        """Tell rooms who came and went; who connects or goes is not held up by a fault in that."""
+    def _do(self, task: AnyTask, deadline: float, delivery: Delivery) -> None:
+        services = self.services
+        services.broadcaster.use(task.endpoint)
+        match task:
+            case Chunk():
+                services.broadcaster.deliver(task, deadline, delivery)
+            case RestOfRoom():
+                services.broadcaster.deliver_rest(task, deadline, delivery)
+            case PumpRoom():
+                services.pump.work(task, deadline, delivery)
+            case TellPresence():
+                services.announcer.tell_presence(task, deadline, delivery)
+            case TellOccupancy():
+                services.announcer.tell_occupancy(task, deadline, delivery)
+            case Prune():
+                services.pruner.prune(task, deadline, delivery)
+
+    def _do_without_fail(self, work: Callable[[], None], record: Record) -> None:
+        """Do what nobody waits for; who has had a reply is not held up by a fault in that."""
         try:
-            self.services.broadcaster.announce(crossings, deadline, record.delivery, but=but)
+            work()
         except ChatError as error:
-            record.fail(error)
+            record.error = record.error or error
 
     def _logged(self, route: str, event: Mapping[str, Any]) -> AbstractContextManager[Record]:
         context = event["requestContext"]

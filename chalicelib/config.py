@@ -6,16 +6,16 @@ setting, or has a value that the setting cannot have, fails by name when the Lam
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
+
+from .storage.bucket import LARGEST_BURST
 
 PREFIX = "CHAT_"
 
 # HMAC takes the secret, the others a key of the JWKS.
 HMAC = "HS256"
 PUBLIC_KEY = ("RS256", "ES256", "EdDSA")
-# What DynamoDB takes in one condition.
-LARGEST_BURST = 100
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|[a-z][a-z0-9+.-]*://[a-z0-9.-]+")
 _SECRET_ARN = re.compile(
@@ -24,13 +24,33 @@ _SECRET_ARN = re.compile(
 _API = re.compile(r"[a-z0-9]+/[A-Za-z0-9_-]+")
 # Where keys come from: nobody on the way can change what comes by TLS, or from this machine.
 _KEYS = re.compile(r"https://.+|http://(127\.0\.0\.1|localhost)(:\d+)?/.*|(?!\w+://).+")
-# Settings that can be 0, which turns something off.
-OFF_AT_ZERO = {
-    "history_days",
-    "max_posts_per_second",
-    "members_cache_seconds",
-    "rate_per_second",
-    "jwt_leeway_seconds",
+# From where to where a number may be. 0 turns something off. Each upper bound is where something breaks.
+BOUNDS = {
+    # A century: expiries stay numbers that DynamoDB's TTL and a client's dates take.
+    "history_days": (0, 36_500),
+    # A name is changed in one transaction of at most 100 items: these, the connection, the claim of the
+    # name, and the personal room before and after.
+    "max_rooms": (1, 96),
+    # All of them are in one item, some 30 bytes each, that each of their frames writes: at 10 frames a
+    # second, that is a third of what a partition of DynamoDB takes.
+    "max_connections_per_name": (1, 1000),
+    # A frame is a write of the connection's item, and DynamoDB takes 1,000 a second of an item.
+    "rate_per_second": (0, 1000),
+    "rate_burst": (1, LARGEST_BURST),
+    # Each is a socket, and a Lambda has 1,024 files.
+    "max_concurrency": (1, 900),
+    "max_posts_per_second": (0, 1_000_000),
+    "room_posts_per_second": (1, 1_000_000),
+    # They are kept in memory while they are sent to.
+    "inline_recipients": (1, 100_000),
+    # A list of more would not fit the event that tells who is there.
+    "presence_members": (1, 500),
+    # No connection lives longer than two hours, and nothing that is kept about one is of use after it.
+    "members_cache_seconds": (0, 86_400),
+    "prune_after_seconds": (1, 86_400),
+    "connection_seconds": (1, 86_400),
+    # More than that, and an expired token would be as good as a new one.
+    "jwt_leeway_seconds": (0, 300),
 }
 
 
@@ -49,12 +69,15 @@ class Settings:
         history_days: How long messages are stored; 0 for not at all.
         max_rooms: Rooms that one connection can be in, its personal room not counted.
         max_connections_per_name: Connections that one name can have at once.
-        rate_per_second: Frames that a connection, and a name over all its connections, can send each
-            second on the average; 0 for any number.
-        rate_burst: Frames that they can send at once after a silence.
+        rate_per_second: Tokens that a connection, and a name over all its connections, gets each second
+            for its frames; 0 for any number of frames. What costs more than one is in actions/table.py.
+        rate_burst: Tokens that they have after a silence.
         max_concurrency: Posts to API Gateway under way at once, in one Lambda.
         max_posts_per_second: Posts to API Gateway in a second, from one Lambda; 0 for no limit.
+        room_posts_per_second: Posts to API Gateway in a second that the messages of one room may take.
         inline_recipients: Members of a room that are sent to at once; those beyond are left to workers.
+        presence_members: Connections up to which a room hears who joins, leaves and types; a larger one
+            hears only how many there are.
         members_cache_seconds: How long a Lambda keeps the members of a room at most; 0 for not at all.
         queue: SQS queue of what is left to workers.
         dead_letter_queue: SQS queue of what they could not send either.
@@ -86,7 +109,9 @@ class Settings:
     rate_burst: int = 20
     max_concurrency: int = 256
     max_posts_per_second: int = 0
+    room_posts_per_second: int = 5000
     inline_recipients: int = 5000
+    presence_members: int = 100
     members_cache_seconds: int = 60
     queue: str = "ChatFanOut"
     dead_letter_queue: str = "ChatFanOut-dead"
@@ -121,22 +146,24 @@ class Settings:
             if variable not in known:
                 raise ConfigError(f"{variable} is not a setting; known are {', '.join(known)}")
             field = known[variable]
-            values[field.name] = _parse(
-                variable, value, type(field.default), 0 if field.name in OFF_AT_ZERO else 1
-            )
+            values[field.name] = _parse(variable, value, field)
         settings = cls(**values)
         _check(settings, set(values))
         return settings
 
 
-def _parse(variable: str, value: str, kind: type, least: int) -> object:
+def _parse(variable: str, value: str, field: Field[Any]) -> object:
+    kind: type = type(field.default)
     if kind is bool:
         if value not in ("true", "false"):
             raise ConfigError(f"{variable} must be true or false, not {value!r}")
         return value == "true"
     if kind is int:
-        if not (value.isascii() and value.isdecimal() and int(value) >= least):
-            raise ConfigError(f"{variable} must be a whole number from {least} on, not {value!r}")
+        least, most = BOUNDS[field.name]
+        # Python reads no number of thousands of digits.
+        digits = value.isascii() and value.isdecimal() and len(value) <= 20
+        if not digits or not least <= int(value) <= most:
+            raise ConfigError(f"{variable} must be a whole number from {least} to {most}, not {value[:40]!r}")
         return int(value)
     if not value.strip():
         raise ConfigError(f"{variable} is empty")
@@ -148,7 +175,6 @@ def _parse(variable: str, value: str, kind: type, least: int) -> object:
 def _check(settings: Settings, given: set[str]) -> None:
     """Make sure of what a setting must be, and of those that only make sense together."""
     rules = [
-        (settings.rate_burst <= LARGEST_BURST, f"CHAT_RATE_BURST must be {LARGEST_BURST} at most"),
         (settings.auth in ("none", "jwt"), f"CHAT_AUTH must be none or jwt, not {settings.auth!r}"),
         (not settings.api or _API.fullmatch(settings.api), "CHAT_API must be <API id>/<stage>"),
         (

@@ -1,6 +1,6 @@
 """From a frame to its action, and from whatever goes wrong to one error event."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,35 +31,66 @@ class Outcome:
         return self.reply.code if isinstance(self.reply, Error) else "ok"
 
 
-def dispatch(body: str, call: Call, request_id: str) -> Outcome:
+@dataclass(frozen=True)
+class Frame:
+    """A text frame, parsed once.
+
+    Attributes:
+        fields: The object that it is; empty where it is none.
+        error: Why it is none.
+    """
+
+    fields: Mapping[str, Any]
+    error: ChatError | None = None
+
+    @classmethod
+    def parse(cls, body: str) -> "Frame":
+        """Parse a frame. Whatever is in it, nothing is raised."""
+        try:
+            size = len(body.encode(errors="surrogatepass"))
+            if size > LARGEST:
+                raise TooLarge(size, LARGEST)
+            return cls(parse_frame(body))
+        except (BadJson, TooLarge) as error:
+            return cls({}, error)
+
+    def price(self, actions: Mapping[str, Action], members: Callable[[str], int]) -> int:
+        """Say how many tokens serving it takes from its sender's bucket.
+
+        Args:
+            actions: What can be asked for.
+            members: Gives the number of connections in a room, 0 where that is not known.
+        """
+        name = self.fields.get("action")
+        action = actions.get(name) if isinstance(name, str) else None
+        return action.price(self.fields, members) if action else 1
+
+
+def dispatch(frame: Frame, call: Call, request_id: str) -> Outcome:
     """Serve one frame: its field ``action`` chooses the action, as API Gateway's route selection would.
 
     Args:
-        body: The text frame.
+        frame: The frame.
         call: Who asks, and what an action has at hand.
         request_id: Told to the client where the fault is ours, so that it can be found in the log.
 
     Returns:
         The outcome. Nothing is raised: whatever goes wrong becomes one ``error`` event.
     """
-    frame: dict[str, Any] = {}
     name = None
     try:
-        frame = _parse(body)
-        name, action = _find(frame, call)
-        fields = {field: value for field, value in frame.items() if field != "action"}
+        if frame.error is not None:
+            raise frame.error
+        name, action = _find(frame.fields, call)
+        fields = {field: value for field, value in frame.fields.items() if field != "action"}
         return Outcome(action.run(parse_request(name, fields, action.request), call), name)
     except Exception as error:  # A bug too: it must reach the log, and its details not the client.
-        return Outcome(explain(error, request_id, frame), name, error)
+        return Outcome(explain(error, request_id, frame.fields), name, error)
 
 
-def refuse(body: str, error: ChatError, request_id: str) -> Outcome:
+def refuse(frame: Frame, error: ChatError, request_id: str) -> Outcome:
     """Answer a frame that cannot be served, whatever it asks; the rest as for ``dispatch``."""
-    try:
-        frame = _parse(body)
-    except (BadJson, TooLarge):
-        frame = {}
-    return Outcome(explain(error, request_id, frame), error=error)
+    return Outcome(explain(error, request_id, frame.fields), error=error)
 
 
 def explain(error: Exception, request_id: str, frame: Mapping[str, Any]) -> Error:
@@ -74,14 +105,7 @@ def explain(error: Exception, request_id: str, frame: Mapping[str, Any]) -> Erro
     )
 
 
-def _parse(body: str) -> dict[str, Any]:
-    size = len(body.encode(errors="surrogatepass"))
-    if size > LARGEST:
-        raise TooLarge(size, LARGEST)
-    return parse_frame(body)
-
-
-def _find(frame: dict[str, Any], call: Call) -> tuple[str, Action]:
+def _find(frame: Mapping[str, Any], call: Call) -> tuple[str, Action]:
     name = frame.get("action")
     if not isinstance(name, str):
         why = "must be a string" if "action" in frame else "is missing"

@@ -12,6 +12,7 @@ ChatError
 │   │   └── TooManyConnections
 │   ├── TokenExpired      token_expired
 │   ├── RateLimited       rate_limited     .retry_after
+│   │   └── Flooding
 │   └── TooLarge          too_large
 └── ServerError           the client can only try again
     ├── Unavailable       unavailable
@@ -19,7 +20,7 @@ ChatError
     │   ├── GatewayUnavailable
     │   ├── KeysUnavailable
     │   └── QueueUnavailable
-    ├── BadChunk          internal         no client sees it
+    ├── BadTask          internal         no client sees it
     └── Internal          internal
 """
 
@@ -119,6 +120,18 @@ class RateLimited(RequestError):
         self.retry_after = retry_after
 
 
+class Flooding(RateLimited):
+    """The connection has sent on against too many refusals, and is closed.
+
+    Attributes:
+        told: Whether this is for another frame to tell: nothing is sent to the connection any more.
+    """
+
+    def __init__(self, retry_after: int, told: bool) -> None:
+        super().__init__(retry_after)
+        self.told = told
+
+
 class TooLarge(RequestError):
     """What was asked for would not fit into one message of API Gateway's."""
 
@@ -166,13 +179,13 @@ class QueueUnavailable(Unavailable):
         super().__init__("the chat cannot reach its queue")
 
 
-class BadChunk(ServerError):
-    """A message of the queue is no chunk of recipients."""
+class BadTask(ServerError):
+    """A message of the queue is no task."""
 
     code = "internal"
 
     def __init__(self) -> None:
-        super().__init__("this is no chunk")
+        super().__init__("this is no task")
 
 
 class Internal(ServerError):

@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TextIO
 
@@ -36,12 +36,14 @@ class Record:
         action: The action that ran, if one did.
         error: What went wrong, if anything did.
         delivery: What was sent.
+        age_ms: How long a task has waited for a worker, and for those before it.
     """
 
     outcome: str = "ok"
     action: str | None = None
     error: Exception | None = None
     delivery: Delivery = field(default_factory=Delivery)
+    age_ms: int | None = None
 
     def fail(self, error: Exception) -> None:
         """Note that this is how it ended."""
@@ -73,13 +75,19 @@ def _write(logger: Logger, route: str, about: dict[str, str], record: Record, st
         **about,
         "action": record.action,
         "outcome": record.outcome,
-        **asdict(record.delivery),
+        **_counts(record.delivery),
+        **({"age_ms": record.age_ms} if record.age_ms is not None else {}),
         "ms": round((time.monotonic() - started) * 1000, 1),
     }
     ours = record.error is not None and not isinstance(record.error, RequestError)
     missed = record.delivery.forbidden or record.delivery.given_up
     log = logger.error if ours or missed else logger.info
     log(route, **fields, **(_details(record.error, ours) if record.error else {}))
+
+
+def _counts(delivery: Delivery) -> dict[str, Any]:
+    """The numbers of a delivery, and no connection."""
+    return {name: value for name, value in vars(delivery).items() if isinstance(value, int)}
 
 
 def _details(error: Exception, ours: bool) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from aws_lambda_powertools import Logger
 from msgspec import Meta
 
 from .actions.call import Services
-from .actions.messages import message_of
 from .broadcaster import Delivery
 from .deadline import deadline_in
 from .dispatcher import explain
@@ -91,6 +90,7 @@ class Operations:
                 count = actions[name](fields, deadline, record.delivery)
             except RequestError as error:
                 return _refuse(record, event, error)
+            self.services.pruner.sweep(deadline, record.delivery)
             return {"connections": count}
 
     def publish(self, event: Mapping[str, Any], remaining_seconds: float) -> dict[str, Any]:
@@ -110,20 +110,17 @@ class Operations:
                 return _refuse(record, event, error)
             now_ms = int(self.clock() * 1000)
             draft = Draft(request.room, request.sender, request.message, now_ms, OPERATOR, request.ref)
-            receipt = self.services.messages.append(draft)
-            if not receipt.duplicate:
-                self.services.broadcaster.publish(
-                    request.room,
-                    message_of(draft, receipt),
-                    deadline,
-                    record.delivery,
-                    members_version=receipt.members_version,
-                )
+            pump = self.services.pump
+            receipt = pump.append(draft)
+            turn = pump.hand_on(receipt, deadline, record.delivery)
+            if turn is not None:
+                pump.go_on(turn, deadline, record.delivery)
+            self.services.pruner.sweep(deadline, record.delivery)
             return {
                 "room": request.room,
-                "seq": receipt.seq,
-                "epoch": receipt.epoch,
-                "id": receipt.id,
+                "seq": receipt.stored.seq,
+                "epoch": receipt.stored.epoch,
+                "id": receipt.stored.id,
                 "duplicate": receipt.duplicate,
             }
 
@@ -137,8 +134,8 @@ class Operations:
         for connection in found:
             broadcaster = self.services.broadcaster
             broadcaster.dismiss(connection, goodbye, deadline, delivery)
-            crossings = self.services.connections.remove(connection.id)
-            broadcaster.announce(crossings or [], deadline, delivery)
+            changes = self.services.connections.remove(connection.id)
+            self.services.announcer.tell(changes or [], deadline, delivery)
         return len(found)
 
     def _ban(self, fields: Mapping[str, Any], deadline: float, delivery: Delivery) -> int:
@@ -148,8 +145,8 @@ class Operations:
             return 0
         there = [each for each in self._of_name(request.name) if request.room in each.rooms]
         for connection in there:
-            crossings = self.services.connections.leave(connection, request.room)
-            self.services.broadcaster.announce(crossings, deadline, delivery)
+            change = self.services.connections.leave(connection, request.room)
+            self.services.announcer.tell([change], deadline, delivery)
             self.services.broadcaster.send(connection, Left(room=request.room), deadline, delivery)
         return len(there)
 

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
+import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -20,7 +22,9 @@ from chalicelib.wire.events import (
     Joined,
     Left,
     Message,
+    Messages,
     Named,
+    Occupancy,
     Pong,
     Presence,
     Private,
@@ -35,6 +39,7 @@ from .connector import Connector, Query
 from .errors import Closed, NoAnswer, RequestFailed
 from .frames import Reply, Told, decode
 from .outbox import Outbox
+from .presence import PresenceOrder
 from .room_log import Missed, RoomLog
 
 # Half of API Gateway's idle time: a ping may be lost.
@@ -42,10 +47,18 @@ PING_SECONDS = 300.0
 # API Gateway's own limit is 29 s.
 ANSWER_SECONDS = 30.0
 # What is published at the same time comes in any order: a gap is left open for so long, at most, before
-# a client asks what was in it. All of a room's clients see the same gaps.
+# a client asks what was in it. All of a room's clients see the same gaps, so in a large room it is longer,
+# and all of them together ask some so many questions a second.
 GAP_SECONDS = 0.5
+QUESTIONS_PER_SECOND = 500
+# Those who come back from a lost connection have waited already: they ask within so long.
+RESUME_SECONDS = 2.0
+# What is asked of all rooms after a ping has time: so long for each.
+LOOK_SECONDS = 0.5
+# How many rooms' logs are asked for at the same time.
+QUESTIONS_AT_ONCE = 4
 
-ChatEvent: TypeAlias = Message | Missed | Private | Presence | Typing | Left | Goodbye | Error
+ChatEvent: TypeAlias = Message | Missed | Private | Presence | Occupancy | Typing | Left | Goodbye | Error
 
 _log = logging.getLogger(__name__)
 
@@ -59,12 +72,13 @@ class ChatClient:
 
     Entering waits for the first connection, as long as it takes, and for the position in each room.
     What is published in a room from then on, or after ``join`` has returned, is given by ``async for``:
-    every message once, and in order. Other events come as the server sends them. Iteration ends after
-    a ``Goodbye`` that says not to come back.
+    every message once, and in order. Other events come as the server sends them, but for a ``Presence`` that
+    a later one has outdated. Iteration ends after a ``Goodbye`` that says not to come back.
 
-    Requests may be made by any task. Each is sent again over a new connection until it is answered, and after
-    a while where the server finds it too fast. All of them raise ``RequestFailed`` for the server's
-    ``error``, ``NoAnswer`` when no reply came in time, and ``Closed`` when the client is not open.
+    Requests may be made by any task. Each is sent again over a new connection until it is answered. When the
+    server finds one too fast, it and all others wait for as long as the server asks. All of them raise
+    ``RequestFailed`` for the server's ``error``, ``NoAnswer`` when no reply came in time, and ``Closed``
+    when the client is not open.
 
     Args:
         url: The chat's ``ws://`` or ``wss://`` URL.
@@ -112,12 +126,15 @@ class ChatClient:
         self._sleep = sleep
         self._random = random
         self._connector = Connector(url, headers or {}, lambda: self.token, random, clock, sleep)
-        self._outbox = Outbox(answer_seconds)
+        self._outbox = Outbox(answer_seconds, random, sleep)
         self._events: asyncio.Queue[ChatEvent | None] = asyncio.Queue()
         self._logs = {room: RoomLog(room, history) for room in rooms}
         # Apart: the server may refuse them, and must not meet them in the URL before it has not.
         self._joining: dict[str, RoomLog] = {}
         self._asking: dict[RoomLog, asyncio.Task[None]] = {}
+        self._questions = asyncio.Semaphore(QUESTIONS_AT_ONCE)
+        self._counts: dict[str, int] = {}
+        self._presence = PresenceOrder()
         self._tasks: asyncio.TaskGroup | None = None
         self._life: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None]
@@ -199,6 +216,7 @@ class ChatClient:
             self._joining.pop(room, None)
         if not log.begun:
             log.joined(joined.seq)
+        self._counts[room] = joined.count
         self._logs.setdefault(room, log)
         self._catch_up(self._logs[room])
         return joined
@@ -209,10 +227,32 @@ class ChatClient:
         self._forget(room)
         return left
 
-    async def who(self, room: str = LOBBY) -> WhoIsThere:
-        """Ask who is in a room that this client is in."""
-        there: WhoIsThere = await self._request("who", {"room": room})
-        return there
+    async def who(
+        self, room: str = LOBBY, *, limit: int | None = None, after: str | None = None
+    ) -> WhoIsThere:
+        """Ask who is in a room that this client is in.
+
+        Args:
+            room: The room.
+            limit: How many connections to ask for, 500 at most.
+            after: Where to go on: the ``after`` of another answer.
+
+        Returns:
+            Everybody, in one answer; or one page of them where ``limit`` or ``after`` was given.
+        """
+        there = await self._who(room, limit, after)
+        if limit is not None or after is not None:
+            return there
+        members, nameless = Counter(there.members), there.nameless
+        while there.more:
+            there = await self._who(room, None, there.after)
+            members.update(there.members)
+            nameless += there.nameless
+        return msgspec.structs.replace(there, members=dict(members), nameless=nameless)
+
+    def count(self, room: str = LOBBY) -> int | None:
+        """The number of connections in a room, as the server has said it last; None where it has not."""
+        return self._counts.get(room)
 
     async def rooms(self) -> RoomList:
         """Ask which rooms have members."""
@@ -246,8 +286,12 @@ class ChatClient:
         return authenticated
 
     async def typing(self, room: str = LOBBY, typing: bool = True) -> Ack:
-        """Show the others in a room that this client is about to say something, or not any more."""
-        ack: Ack = await self._request("typingIndicator", {"room": room, "typing": typing})
+        """Show the others in a room that this client is about to say something, or not any more.
+
+        It is not made again where it was too fast: ``RequestFailed`` is raised then.
+        """
+        fields = {"room": room, "typing": typing}
+        ack: Ack = await self._request("typingIndicator", fields, passing=True)
         return ack
 
     async def ping(self) -> Pong:
@@ -255,12 +299,24 @@ class ChatClient:
         pong: Pong = await self._request("ping", {})
         return pong
 
+    async def _who(self, room: str, limit: int | None, after: str | None) -> WhoIsThere:
+        there: WhoIsThere = await self._request("who", {"room": room, "limit": limit, "after": after})
+        self._heard_count(room, there.count)
+        return there
+
     async def _request(
-        self, action: str, fields: Mapping[str, object], *, ref: str | None = None, once: bool = False
+        self,
+        action: str,
+        fields: Mapping[str, object],
+        *,
+        ref: str | None = None,
+        once: bool = False,
+        urgent: bool = False,
+        passing: bool = False,
     ) -> Any:
         if self._life is None or self._life.done():
             raise Closed("the client is not open") from self._failure()
-        return await self._outbox.request(action, fields, ref=ref, once=once)
+        return await self._outbox.request(action, fields, ref=ref, once=once, urgent=urgent, passing=passing)
 
     def _query(self) -> Query:
         name = [] if self.name is None else [("name", self.name)]
@@ -272,7 +328,7 @@ class ChatClient:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                tasks.create_task(self._outbox.opened(socket))
+                tasks.create_task(self._outbox.send_by(socket))
                 tasks.create_task(self._or_reconnect(self._keep_alive))
                 self._resume()
                 goodbye = await self._listen(socket)
@@ -307,61 +363,76 @@ class ChatClient:
     async def _keep_alive(self) -> None:
         while True:
             await self._sleep(self._ping_seconds)
-            await self.ping()
+            await self._request("ping", {}, urgent=True)
             # The last message of a room leaves no gap where it is lost on the way.
-            self._resume()
+            self._resume((len(self._logs) - 1) * LOOK_SECONDS)
 
-    def _resume(self) -> None:
+    def _resume(self, seconds: float = 0.0) -> None:
+        """Ask each room for what has passed unseen, within so many s."""
         for log in self._logs.values():
             log.resume()
-            self._catch_up(log)
+            self._catch_up(log, max(seconds, min(self._spread(log), RESUME_SECONDS)))
         self._say_when_ready()
 
+    def _spread(self, log: RoomLog) -> float:
+        """The time in s over which the clients in a room spread the same question."""
+        return self._counts.get(log.room, 0) / QUESTIONS_PER_SECOND
+
     def _take(self, event: Reply | Told) -> None:
-        if isinstance(event, Message):
+        if isinstance(event, Message | Messages):
             log = self._logs.get(event.room) or self._joining.get(event.room)
             if log is not None:
-                self._give(log.live(event))
+                for message in event.messages if isinstance(event, Messages) else [event]:
+                    self._give(log.live(message))
                 self._catch_up(log)
-        elif isinstance(event, Private | Presence | Typing | Goodbye):
+        elif isinstance(event, Presence):
+            current = self._presence.current(event)
+            self._give([current] if current else [])
+        elif isinstance(event, Occupancy):
+            self._heard_count(event.room, event.count)
+            self._give([event])
+        elif isinstance(event, Private | Typing | Goodbye):
             self._give([event])
         elif isinstance(event, Left) and event.ref is None:
             self._forget(event.room)
             self._give([event])
-        elif self._tasks is not None and (seconds := self._outbox.put_off(event)) is not None:
-            self._tasks.create_task(self._again(event.ref, seconds))
         elif not self._outbox.answered(event) and isinstance(event, Error):
             # It names no request, or one that is not waited for any more.
             self._give([event])
 
-    def _catch_up(self, log: RoomLog) -> None:
-        """See to it that a log's questions are asked, one at a time."""
+    def _heard_count(self, room: str, count: int) -> None:
+        if room in self._logs:
+            self._counts[room] = count
+
+    def _catch_up(self, log: RoomLog, seconds: float = 0.0) -> None:
+        """See to it that a log's questions are asked, one at a time, the first within so many s."""
         asking = self._asking.get(log)
         if self._tasks is None or (asking is not None and not asking.done()):
             return
         if self._logs.get(log.room) is log and log.question() is not None:
-            self._asking[log] = self._tasks.create_task(self._or_reconnect(self._ask, log))
+            self._asking[log] = self._tasks.create_task(self._or_reconnect(self._ask, log, seconds))
 
-    async def _ask(self, log: RoomLog) -> None:
+    async def _ask(self, log: RoomLog, seconds: float) -> None:
+        # Whoever waits for a log to begin is not kept waiting.
+        if log.begun and seconds:
+            await self._sleep(self._random() * seconds)
         while log.question() is not None:
             if log.may_close:
-                await self._sleep(self._random() * GAP_SECONDS)
-            question = log.question()
-            if question is None:
-                break
-            answer = await self.history(
-                log.room, after=question.after, epoch=question.epoch, limit=question.limit
-            )
+                await self._sleep(self._random() * max(GAP_SECONDS, self._spread(log)))
+            async with self._questions:
+                question = log.question()
+                if question is None:
+                    break
+                answer = await self.history(
+                    log.room, after=question.after, epoch=question.epoch, limit=question.limit
+                )
             self._give(log.answered(question, answer))
             self._say_when_ready()
 
-    async def _again(self, ref: str | None, seconds: float) -> None:
-        # Not all at once: no more are served in a second than before.
-        await self._sleep(seconds + self._random())
-        await self._outbox.again(ref)
-
     def _forget(self, room: str) -> None:
         log = self._logs.pop(room, None)
+        self._counts.pop(room, None)
+        self._presence.forget(room)
         if log is not None and log in self._asking:
             self._asking.pop(log).cancel()
         self._say_when_ready()

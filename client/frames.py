@@ -15,7 +15,9 @@ from chalicelib.wire.events import (
     Joined,
     Left,
     Message,
+    Messages,
     Named,
+    Occupancy,
     Pong,
     Presence,
     Private,
@@ -38,7 +40,7 @@ Reply: TypeAlias = (
     | StoredMessages
     | WhoIsThere
 )
-Told: TypeAlias = Message | Private | Presence | Typing | Goodbye
+Told: TypeAlias = Message | Messages | Private | Presence | Occupancy | Typing | Goodbye
 
 
 class _Kind(msgspec.Struct):

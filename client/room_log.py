@@ -4,8 +4,10 @@ The server numbers the messages of a room. They come live, which may lose, repea
 by ``history``, which does not. A log takes both and gives every message once, in order. It rests on three
 things that the server keeps:
 
-- A message is stored before it is sent. So what has come live is in a history that is asked for after.
-- A number that a complete history leaves out, before the last one in it, will never be used.
+- A message is sent after it and all with a smaller number have been stored, or given up. So what has come
+  live is in a history that is asked for after, and so is all that there will ever be before it.
+- An answer of the history says how far it reaches (``through``). A number up to there that it leaves out is
+  not coming: it was never used, or its message has expired.
 - A member of the room is sent every message that is stored while it is one. So what is not in a history
   that a member has asked for comes live, or shows as a gap before the next one that does.
 """
@@ -51,9 +53,9 @@ class Question:
 class RoomLog:
     """The log of one room, over all connections of a client.
 
-    A log begins with the newest page of the room's history. It is at the last message stored there,
-    and not at the ``seq`` that the room has got to: that may belong to a message that is still being
-    stored, and comes. Whatever is published once the log has begun has a greater number, and is given.
+    A log begins with the newest page of the room's history. It is where that page reaches to, and not at
+    the ``seq`` that the room has got to: that may belong to a message that is still being stored, and
+    comes. Whatever is published once the log has begun has a greater number, and is given.
 
     Before it begins, what comes live is kept, for it was published while the client was in the room
     already: the log begins before the first of these, should that be earlier. So it does with one that comes
@@ -78,6 +80,8 @@ class RoomLog:
         self._position = 0
         # The last that was given. Below the position where the log has begun without giving any.
         self._given = 0
+        # Whether it has been said since then that messages are missing.
+        self._said_missed = False
         # What has come from beyond the position, or before the beginning.
         self._held: dict[int, Message] = {}
         self._joined_at: int | None = None
@@ -122,13 +126,7 @@ class RoomLog:
 
     def _begin(self, answer: StoredMessages) -> Iterator[Message | Missed]:
         wanted = answer.messages if self._history else []
-        if wanted:
-            position = wanted[0].seq - 1
-        elif answer.messages:
-            position = answer.messages[-1].seq
-        else:
-            # Nothing is stored: nothing has been yet, or it has expired.
-            position = 0 if answer.complete else answer.seq
+        position = wanted[0].seq - 1 if wanted else answer.through
         self._position = position if self._joined_at is None else min(position, self._joined_at)
         self._behind = self._position < position
         self._epoch = answer.epoch
@@ -136,6 +134,8 @@ class RoomLog:
         early, self._held = self._held, {}
         for message in sorted([*wanted, *early.values()], key=lambda message: message.seq):
             yield from self._take(message)
+        if not self._behind and self._epoch == answer.epoch:
+            yield from self._settle(answer.through)
 
     def _take(self, message: Message) -> Iterator[Message | Missed]:
         if message.epoch in self._former:
@@ -160,26 +160,23 @@ class RoomLog:
         for message in answer.messages:
             if message.seq > self._position:
                 self._held[message.seq] = message
-        first, last = (answer.messages[0].seq, answer.messages[-1].seq) if answer.messages else (0, 0)
-        self._behind = answer.more and last > after
-        # All that there is up to here is at hand; numbers that are missing were never used, or are lost.
-        settled = last if self._behind else max(last, held)
-        before = self._position
+        # From its first message on, nothing is missing from an answer.
+        first = answer.messages[0].seq if answer.messages else answer.through
+        self._behind = answer.more and answer.through > after
+        # What has come live before the question is in the answer too, unless that ends before.
+        settled = answer.through if answer.more else max(answer.through, held)
         for seq in [seq for seq in sorted(self._held) if seq <= settled]:
-            # Within the answer nothing is lost, whatever is before and after it.
-            if lossy and seq > self._position + 1 and not first < seq <= last:
-                yield Missed(self.room, self._position)
+            if lossy and seq > self._position + 1 and not first < seq <= answer.through:
+                yield from self._miss()
             yield self._give(seq)
-        yield from self._give_next()
-        if lossy and before == self._position < answer.seq and self.question() is None:
-            yield Missed(self.room, self._position)
-            # Said once. What is under way nevertheless is given like at the beginning.
-            self._position = answer.seq
+        if lossy and not answer.messages and self._position < answer.through:
+            yield from self._miss()
+        yield from self._settle(answer.through)
 
     def _turn(self, epoch: str | None, seq: int = 0) -> Iterator[Message | Missed]:
         """Go on in another numbering; what is held of this one is all that there will be of it."""
         if self._epoch is not None:
-            yield Missed(self.room, self._position)
+            yield from self._miss()
             for each in sorted(self._held):
                 yield self._give(each)
             self._former.add(self._epoch)
@@ -188,10 +185,26 @@ class RoomLog:
         self._epoch = epoch
         self._position = self._given = seq
 
+    def _settle(self, seq: int) -> Iterator[Message]:
+        """Give what there is up to ``seq``, as nothing else is coming, and what is next in order after it."""
+        for each in sorted(self._held):
+            if each <= seq:
+                yield self._give(each)
+        # What comes nevertheless is given like at the beginning.
+        self._position = max(self._position, seq)
+        yield from self._give_next()
+
     def _give_next(self) -> Iterator[Message]:
         while self._position + 1 in self._held:
             yield self._give(self._position + 1)
 
     def _give(self, seq: int) -> Message:
         self._position = self._given = seq
+        self._said_missed = False
         return self._held.pop(seq)
+
+    def _miss(self) -> Iterator[Missed]:
+        """Say, once, that messages are missing here."""
+        if not self._said_missed:
+            self._said_missed = True
+            yield Missed(self.room, self._position)

@@ -108,7 +108,7 @@ class Contract:
             field, config = schema["properties"], struct.__struct_config__
             field[config.tag_field] = {"type": "string", "const": config.tag}
         for event in self._events():
-            _always_whole(schemas[event.__name__])
+            _whole(schemas[event.__name__], event)
         schemas[events.Error.__name__]["properties"]["code"] = {
             "type": "string",
             "enum": list(error_codes()),
@@ -270,8 +270,17 @@ def _field(kind: type) -> dict[str, Any]:
     return {**kind.schema, "description": f"It {kind.rule}."}
 
 
-def _always_whole(schema: dict[str, Any]) -> None:
-    """Say that an event has all its fields, as msgspec writes those with a default too."""
-    schema["required"] = list(schema["properties"])
-    for field in schema["properties"].values():
+def _whole(schema: dict[str, Any], event: type[Event]) -> None:
+    """Say that an event has all its fields, as msgspec writes those with a default too.
+
+    In an event that leaves out its defaults, a field that can be null is never written as null.
+    """
+    fields = schema["properties"]
+    optional = set()
+    if event.__struct_config__.omit_defaults:
+        optional = {name for name, field in fields.items() if "default" in field and field["default"] is None}
+    for name in optional:
+        [fields[name]] = [kind for kind in fields[name]["anyOf"] if kind["type"] != "null"]
+    schema["required"] = [name for name in fields if name not in optional]
+    for field in fields.values():
         field.pop("default", None)

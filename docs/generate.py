@@ -82,7 +82,8 @@ here, or an {error}.
 
 ## Events
 
-In JSON, an event is an object with `type`, and it always has all of its fields.
+In JSON, an event is an object with `type`, and it always has all of its fields, but for those that are
+called optional here. Later versions may add fields and events: ignore those that you do not know.
 
 {events}
 
@@ -293,9 +294,14 @@ def _event_section(noun: Noun, contract: Contract, schema: dict[str, Any]) -> st
         noun.summary,
         noun.description,
         f"Answers {', '.join(asked)}." if asked else "",
-        f"Fields: {', '.join(f'`{name}` ({kind_of(field)})' for name, field in own.items())}.",
+        f"Fields: {', '.join(_field_of(name, schema) for name in own)}.",
         *(_told(event) for event in events_of(noun.name)),
     )
+
+
+def _field_of(name: str, schema: dict[str, Any]) -> str:
+    optional = "" if name in schema["required"] else ", optional"
+    return f"`{name}` ({kind_of(schema['properties'][name])}{optional})"
 
 
 def _told(event: Event) -> str:

@@ -14,6 +14,10 @@ Template = dict[str, Any]
 TEMPLATE_FILE = "sam.json"
 CODE_FILE = "deployment.zip"
 AUTHORIZER = Path(__file__).with_name("authorizer.json")
+# What the stage takes in, in requests a second and at once: connects, frames, disconnects. An account has
+# 10,000 and 5,000 for them and for what is sent to clients together. Each frame may get an answer, so a
+# flood of frames takes half of that at the most, and half is left to send messages.
+THROTTLE = {"ThrottlingRateLimit": 2500, "ThrottlingBurstLimit": 1250}
 
 
 class PackageError(Exception):
@@ -77,7 +81,7 @@ def merge(template: Template, other: Template) -> None:
 
 
 def tighten(template: Template) -> None:
-    """Make of Chalice's template one that names this API alone, and deploys each change of it."""
+    """Make of Chalice's template one that names this API alone, throttles it, and deploys each change."""
     resources = template["Resources"]
     # Chalice's deployment is a snapshot that no later update renews: a route or an authorizer
     # that is changed would never be live.
@@ -85,6 +89,7 @@ def tighten(template: Template) -> None:
     stage = resources["WebsocketAPIStage"]["Properties"]
     del stage["DeploymentId"]
     stage["AutoDeploy"] = True
+    stage["DefaultRouteSettings"] = THROTTLE
     # By its name alone, CloudFormation would connect the worker to a queue that is not there yet.
     worker = resources["Deliver"]["Properties"]["Events"]
     for source in worker.values():

@@ -1,64 +1,27 @@
 /**
- * A client of Chalice Chat that stays connected: it loses no message, gives none twice, and gives those of a
- * room in order. For browsers, and whatever else has WebSocket, EventTarget and crypto. docs/web.md has more.
+ * A client of Chalice Chat that stays connected: it loses no message, gives none twice, and gives those of a room
+ * in order. docs/web.md has more, types/chat-client.d.ts the types.
  */
 
-/**
- * What docs/wire.md has:
- * @typedef {{room: string, seq: number, epoch: string, id: string, from: string | null, message: string,
- *   sentAt: number}} Message
- * @typedef {{id: string, from: string | null, to: string, message: string, sentAt: number}} Private
- * @typedef {{room: string, name: string, event: "join" | "leave"}} Presence
- * @typedef {{room: string, from: string | null, typing: boolean}} Typing
- * @typedef {{code: string, reason: string, retryAfter: number | null}} Goodbye
- * @typedef {{code: string, message: string, action: string | null, ref: string | null}} WireError
- * @typedef {{seq: number | null, epoch: string | null, id: string | null, duplicate: boolean}} Ack
- * @typedef {{seq: number, members: Record<string, number>, count: number}} Joined
- * @typedef {{members: Record<string, number>, nameless: number, count: number}} WhoIsThere
- * @typedef {{seq: number, epoch: string | null, messages: Message[], more: boolean,
- *   complete: boolean}} StoredMessages
- */
-
-/**
- * `attempt` counts the connections that failed in a row; `retryAt` is as Date.now() has it.
- * @typedef {{state: "connecting" | "open" | "waiting" | "closed", retryAt: number | null, attempt: number,
- *   why: string | null}} State
- *
- * `missed`: messages after a number may be lost for good; what is given next comes after them. `begun`: the old
- * messages of a room have been given. `expelled`: the server does not let this client be in a room.
- * `rollover`: a second socket has taken over from the first. `error`: one that answers no request.
- * @typedef {{message: Message, private: Private, presence: Presence, typing: Typing, goodbye: Goodbye,
- *   error: WireError, missed: {room: string, after: number}, begun: {room: string},
- *   expelled: {room: string}, state: State, rollover: {}}} Events
- */
-
-/**
- * @typedef {Object} Options
- * @property {string | null} [name] The user; null for a nameless client, or where the token has the name.
- * @property {string[]} [rooms] Rooms to be in from the start.
- * @property {number} [history] How many old messages of each room to begin with, 100 at most.
- * @property {string | null | (() => string | null | Promise<string | null>)} [token] A JWT; or what gives the
- *   one of now, before each connection and again before its `exp`.
- * @property {number} [pingSeconds] Between pings: API Gateway ends what idles for ten minutes.
- * @property {number} [answerSeconds] For an answer: a ping without one says that the connection is dead.
- * @property {number} [probeSeconds] The same, for the ping of `wake`.
- * @property {number} [rolloverSeconds] Age at which a socket is replaced: API Gateway ends it after two hours.
- * @property {number} [renewSeconds] Before a token's `exp`, to renew it.
- * @property {() => number} [random] From 0 to 1, for the jitter.
- */
-
-const SUBPROTOCOL = "chat.v1";
 const LOBBY = "lobby";
 const LONGEST_HISTORY = 100;
 const SHORTEST_WAIT = 0.5;
 const LONGEST_WAIT = 30;
-// What is published at the same time comes in any order, and all in a room see the same gaps.
+// A gap may close by itself. All in a room see the same ones: together they ask so many questions a second.
 const GAP_SECONDS = 0.5;
-// A timer that comes so late says that the machine has slept; those of a hidden page come once a minute.
+const QUESTIONS_PER_SECOND = 500;
+// After a reconnect, a room is asked for within so long; after a ping, so long for each room.
+const RESUME_SECONDS = 2;
+const LOOK_SECONDS = 0.5;
+const QUESTIONS_AT_ONCE = 4;
+// Requests under way at most; one counts for so long, as its reply may get lost.
+const WINDOW = 20;
+const PATIENCE_SECONDS = 1;
+// A timer that is so late says that the machine has slept; those of a hidden page come once a minute.
 const SLEPT_SECONDS = 90;
 const CLOCK_SECONDS = 10;
-// Private messages have no number: a repeat is known by its id, among so many.
-const REMEMBERED = 1000;
+// Ids of private messages, which have no number; names, and when they came or went.
+const REMEMBERED = 10_000;
 // What setTimeout can wait for.
 const DAY = 24 * 60 * 60;
 const OVER = {code: "token_expired", reason: "Your session has ended", retryAfter: null};
@@ -77,7 +40,7 @@ export class RequestFailed extends ChatError {
 	}
 }
 
-/** No answer came in time. It may have been done, or be done yet; to say it again under `ref` is safe. */
+/** No answer came in time: it may have been done. To say it again under `ref` is safe. */
 export class NoAnswer extends ChatError {
 	/** @param {string} ref */
 	constructor(ref) {
@@ -86,7 +49,7 @@ export class NoAnswer extends ChatError {
 	}
 }
 
-/** The connection was lost before a nameless client's message was acknowledged: the server forgets its refs. */
+/** The connection was lost, and with it the refs of a nameless client: what it said may have been sent. */
 export class Unconfirmed extends ChatError {}
 
 /** The client is not open, or not any more. */
@@ -104,29 +67,26 @@ export function claims(token) {
 
 /** Waits with full jitter, from none to a bound that doubles, so that clients spread out. */
 class Backoff {
-	#random;
 	#bound = SHORTEST_WAIT;
 
-	constructor(random) {
-		this.#random = random;
-	}
-
-	next() {
-		const wait = this.#random() * this.#bound;
+	next(random) {
+		const wait = random() * this.#bound;
 		this.#bound = Math.min(this.#bound * 2, LONGEST_WAIT);
 		return wait;
 	}
+}
 
-	reset() {
-		this.#bound = SHORTEST_WAIT;
+/** A map that forgets what was set first. */
+class Recent extends Map {
+	set(key, value) {
+		this.delete(key);
+		super.set(key, value);
+		if (this.size > REMEMBERED) this.delete(this.keys().next().value);
+		return this;
 	}
 }
 
-/**
- * The log of one room, over all connections. Messages come live, which may lose, repeat and reorder them, and
- * by `history`, which does not; the log gives each once, in order. client/room_log.py is the same in Python,
- * and says what it rests on; docs/client.md says where a log begins.
- */
+/** The log of one room. client/room_log.py is the same in Python, and says what it rests on and why. */
 export class RoomLog {
 	begun = false;
 	#history;
@@ -134,8 +94,8 @@ export class RoomLog {
 	#former = new Set();
 	// Up to here, everything has been given or was not to be.
 	#position = 0;
-	// The last that was given. Below the position where the log has begun without giving any.
 	#given = 0;
+	#saidMissed = false;
 	// What has come from beyond the position, or before the beginning.
 	#held = new Map();
 	#joinedAt = Infinity;
@@ -146,7 +106,7 @@ export class RoomLog {
 		this.#history = history;
 	}
 
-	/** Begin at `seq` at the latest: the room was there before anyone saw the client join it. */
+	/** Begin at `seq` at the latest. */
 	joined(seq) {
 		this.#joinedAt = seq;
 	}
@@ -156,7 +116,7 @@ export class RoomLog {
 		this.#behind = true;
 	}
 
-	/** What has to be asked now; null while nothing is missing. All there is up to `held` is stored already. */
+	/** What has to be asked now; null while nothing is missing. */
 	question() {
 		if (!this.#behind && !this.#held.size) return null;
 		if (!this.begun) return {after: null, epoch: null, limit: Math.max(this.#history, 1), held: 0};
@@ -179,17 +139,14 @@ export class RoomLog {
 	/** Take the answer to a question; give what is next in order. */
 	answered(question, answer) {
 		if (question.after === null) return [...this.#begin(answer)];
-		// The log has turned, or begins earlier, since: the next question is another one.
+		// The log has turned since, or begins earlier.
 		if (question.epoch !== this.#epoch || question.after > this.#position) return [];
 		return [...this.#continue(question.held, question.after, answer)];
 	}
 
-	*#begin({messages, seq, epoch, complete}) {
+	*#begin({messages, through, epoch}) {
 		const wanted = this.#history ? messages : [];
-		let position;
-		if (wanted.length) position = wanted[0].seq - 1;
-		// Nothing is stored: nothing has been yet, or it has expired.
-		else position = messages.at(-1)?.seq ?? (complete ? 0 : seq);
+		const position = wanted.length ? wanted[0].seq - 1 : through;
 		this.#position = Math.min(position, this.#joinedAt);
 		this.#behind = this.#position < position;
 		this.#epoch = epoch;
@@ -197,6 +154,7 @@ export class RoomLog {
 		const early = [...this.#held.values()];
 		this.#held.clear();
 		for (const message of [...wanted, ...early].sort((a, b) => a.seq - b.seq)) yield* this.#take(message);
+		if (!this.#behind && this.#epoch === epoch) yield* this.#settle(through);
 	}
 
 	*#take(message) {
@@ -205,7 +163,7 @@ export class RoomLog {
 		if (epoch !== this.#epoch) yield* this.#turn(epoch);
 		if (seq <= this.#given) return;
 		if (seq <= this.#position) {
-			// It was on its way when the log began; what came after it was published later still.
+			// It was on its way when the log began.
 			this.#behind ||= seq < this.#position;
 			this.#position = seq - 1;
 		}
@@ -214,38 +172,30 @@ export class RoomLog {
 	}
 
 	*#continue(held, after, answer) {
-		const {messages, seq: newest, epoch, more} = answer;
+		const {messages, seq: newest, epoch, more, through} = answer;
 		let lossy = !answer.complete;
 		if (epoch !== this.#epoch || newest < after) {
-			// Another numbering, or this one cut back: the table has been restored from a backup.
+			// Another numbering, or this one cut back.
 			yield* this.#turn(epoch, epoch === this.#epoch ? newest : 0);
 			lossy = false;
 		}
 		for (const message of messages) if (message.seq > this.#position) this.#held.set(message.seq, message);
-		const first = messages[0]?.seq ?? 0;
-		const last = messages.at(-1)?.seq ?? 0;
-		this.#behind = more && last > after;
-		// All that there is up to here is at hand; numbers that are missing were never used, or are lost.
-		const settled = this.#behind ? last : Math.max(last, held);
-		const before = this.#position;
+		const first = messages[0]?.seq ?? through;
+		this.#behind = more && through > after;
+		const settled = more ? through : Math.max(through, held);
 		for (const seq of this.#heldInOrder()) {
 			if (seq > settled) break;
-			// Within the answer nothing is lost, whatever is before and after it.
-			if (lossy && seq > this.#position + 1 && !(first < seq && seq <= last)) yield this.#missed();
+			if (lossy && seq > this.#position + 1 && !(first < seq && seq <= through)) yield* this.#miss();
 			yield this.#give(seq);
 		}
-		yield* this.#giveNext();
-		if (lossy && before === this.#position && before < newest && !this.question()) {
-			yield this.#missed();
-			// Said once. What is under way nevertheless is given like at the beginning.
-			this.#position = newest;
-		}
+		if (lossy && !messages.length && this.#position < through) yield* this.#miss();
+		yield* this.#settle(through);
 	}
 
 	/** Go on in another numbering: this one is over. */
 	*#turn(epoch, seq = 0) {
 		if (this.#epoch !== null) {
-			yield this.#missed();
+			yield* this.#miss();
 			for (const each of this.#heldInOrder()) yield this.#give(each);
 			this.#former.add(this.#epoch);
 		}
@@ -253,6 +203,13 @@ export class RoomLog {
 		this.#former.delete(epoch);
 		this.#epoch = epoch;
 		this.#position = this.#given = seq;
+	}
+
+	/** Nothing else is coming up to `seq`. */
+	*#settle(seq) {
+		for (const each of this.#heldInOrder()) if (each <= seq) yield this.#give(each);
+		this.#position = Math.max(this.#position, seq);
+		yield* this.#giveNext();
 	}
 
 	*#giveNext() {
@@ -263,6 +220,7 @@ export class RoomLog {
 		const message = this.#held.get(seq);
 		this.#held.delete(seq);
 		this.#position = this.#given = seq;
+		this.#saidMissed = false;
 		return message;
 	}
 
@@ -270,8 +228,10 @@ export class RoomLog {
 		return [...this.#held.keys()].sort((a, b) => a - b);
 	}
 
-	#missed() {
-		return {type: "missed", room: this.room, after: this.#position};
+	/** Say, once, that messages are missing here. */
+	*#miss() {
+		if (!this.#saidMissed) yield {type: "missed", room: this.room, after: this.#position};
+		this.#saidMissed = true;
 	}
 }
 
@@ -287,7 +247,7 @@ class Link {
 		socket.onclose = () => this.#ended();
 	}
 
-	/** Close it, and wait for no farewell: a dead peer has none, and nothing is expected any more. */
+	/** Close it, and wait for no farewell: a dead peer has none. */
 	drop() {
 		this.socket.onmessage = null;
 		this.socket.close(1000);
@@ -302,27 +262,33 @@ class Link {
 
 /**
  * Sends requests, and matches the replies by their `ref`. One whose connection is lost is sent again by the next;
- * or, where `whenLost` is "once", only if the server knows its ref there; or, where it is "never", given up.
+ * or, where `whenLost` is "once", only if the server knows its ref there; or, where it is "never", given up, and where
+ * it is "now", not even kept waiting. After one that was too fast, all wait; what has queued up goes one by one.
  */
 class Outbox {
 	#waiting = new Map();
 	#link = null;
+	#window = WINDOW;
+	#holds = 0;
 
 	/** Make a request and wait for its reply; fields that are null are left out. */
-	async request(action, fields, {seconds, ref = randomRef(), whenLost = "again"}) {
+	async request(action, fields, {seconds, ref = randomRef(), whenLost = "again", urgent = false}) {
 		if (this.#waiting.has(ref)) throw new RangeError(`a request with the ref ${ref} is under way`);
 		const given = Object.entries(fields).filter(([, value]) => value != null);
 		const frame = JSON.stringify({action, ...Object.fromEntries(given), ref});
 		const {promise, resolve, reject} = Promise.withResolvers();
 		const timer = setTimeout(() => reject(new NoAnswer(ref)), seconds * 1000);
-		const request = {frame, whenLost, link: null, resolve, reject};
+		// Parked, it is not to be sent by this link; busy, it keeps others back.
+		const request = {frame, whenLost, urgent, link: null, parked: false, busy: false, resolve, reject};
 		this.#waiting.set(ref, request);
-		this.#send(request);
+		this.#send();
+		if (whenLost === "now" && !request.link) reject(new Closed("it cannot be sent now"));
 		try {
 			return await promise;
 		} finally {
 			clearTimeout(timer);
 			this.#waiting.delete(ref);
+			this.#send();
 		}
 	}
 
@@ -331,57 +297,82 @@ class Outbox {
 		const request = this.#waiting.get(reply.ref);
 		if (reply.type === "error") request?.reject(new RequestFailed(reply));
 		else request?.resolve(reply);
-		return request !== undefined;
+		return !!request;
 	}
 
-	/** A request has not been done: send it again when a link is `opened`, or after so many s. */
-	again(ref, seconds = null) {
-		const request = this.#waiting.get(ref);
+	/** A request was too fast: so many s later, it and the others may be sent. */
+	tooFast(reply, seconds) {
+		const request = this.#waiting.get(reply.ref);
 		if (!request) return;
-		request.link = null;
-		if (seconds !== null) setTimeout(() => this.#waiting.has(ref) && this.#send(request), seconds * 1000);
+		if (request.whenLost === "now") this.answered(reply);
+		else request.link = null;
+		this.#window = 1;
+		this.#holds += 1;
+		setTimeout(() => {
+			this.#holds -= 1;
+			this.#send();
+		}, seconds * 1000);
 	}
 
-	/** Send by this link from now on, first of all what is with no other. */
+	/** A request has not been done: send it again when a link is `opened`. */
+	park(ref) {
+		const request = this.#waiting.get(ref);
+		if (request) Object.assign(request, {link: null, parked: true});
+	}
+
+	/** Send by this link from now on. */
 	opened(link) {
 		this.#link = link;
-		for (const request of this.#waiting.values()) this.#send(request);
+		for (const request of this.#waiting.values()) request.parked = false;
+		this.#send();
 	}
 
 	/** Take back what a link has not answered; `named` says that the server does no ref twice. */
 	lost(link, named) {
 		if (this.#link === link) this.#link = null;
-		for (const request of this.#waiting.values()) {
+		for (const [ref, request] of this.#waiting) {
 			if (request.link !== link) continue;
 			request.link = null;
 			const {whenLost, reject} = request;
-			if (whenLost === "never") reject(new Closed("the connection was lost"));
-			else if (whenLost === "once" && !named) reject(new Unconfirmed("the connection was lost"));
-			else this.#send(request);
+			if (whenLost === "again" || (whenLost === "once" && named)) continue;
+			this.park(ref);
+			reject(new (whenLost === "once" ? Unconfirmed : Closed)("the connection was lost"));
 		}
+		this.#send();
 	}
 
-	/** Whether a link has requests to answer. */
 	waitsFor(link) {
 		return [...this.#waiting.values()].some((request) => request.link === link);
 	}
 
-	/** Raise an error to all callers that wait. */
 	end(error) {
 		for (const {reject} of this.#waiting.values()) reject(error);
 	}
 
-	#send(request) {
-		if (!this.#link?.open || request.link) return;
-		request.link = this.#link;
-		this.#link.socket.send(request.frame);
+	/** Send what may be sent now. */
+	#send() {
+		// An urgent one need not wait for its turn.
+		while (this.#link?.open && !this.#holds) {
+			const all = [...this.#waiting.values()];
+			const unsent = all.filter(({link, parked}) => !link && !parked);
+			if (!unsent.length) this.#window = WINDOW;
+			const isFull = all.filter(({link, busy}) => link && busy).length >= this.#window;
+			const request = unsent.find(({urgent}) => urgent) ?? (isFull ? null : unsent[0]);
+			if (!request) return;
+			request.link = this.#link;
+			request.busy = true;
+			this.#link.socket.send(request.frame);
+			setTimeout(() => {
+				request.busy = false;
+				this.#send();
+			}, PATIENCE_SECONDS * 1000);
+		}
 	}
 }
 
 /**
- * A connection to the chat that outlives its sockets. What is published in a room once `connect` or `join` has
- * resolved is given as `message`, each once and in order. Requests raise RequestFailed, NoAnswer and Closed; one
- * whose connection is lost is made again on the next, and one that is `rate_limited` when its time has come.
+ * A connection to the chat that outlives its sockets. What is said in a room once `connect` or `join` has resolved
+ * is given as `message`, each once and in order. Requests raise RequestFailed, NoAnswer, Unconfirmed and Closed.
  */
 export class ChatClient extends EventTarget {
 	/** The user, as the last `setName` left it. @type {string | null} */
@@ -390,16 +381,20 @@ export class ChatClient extends EventTarget {
 	state = "closed";
 	#url;
 	#options;
-	#backoff;
+	#backoff = new Backoff();
 	#outbox = new Outbox();
 	#logs;
-	// Apart: the server may refuse them, and must not meet them in the URL before it has not.
+	// Not in the URL before the server has let one in.
 	#joining = new Map();
-	// Joins, leaves and renamings: how many there were, and how many are under way.
+	// Joins, leaves and renamings: so far, and under way.
 	#moves = 0;
 	#moving = 0;
 	#asking = new Set();
-	#privates = new Set();
+	#asked = 0;
+	#queue = [];
+	#counts = new Map();
+	#latest = new Recent();
+	#privates = new Recent();
 	#token = null;
 	#link = null;
 	#goodbye = null;
@@ -410,41 +405,22 @@ export class ChatClient extends EventTarget {
 	#endWait = (_) => {};
 	#renewal;
 
-	/**
-	 * @param {string} url The chat's `wss://` or `ws://` URL.
-	 * @param {Options} [options]
-	 */
+	/** @param {string} url The chat's. @param {ChatOptions} [options] */
 	constructor(url, options = {}) {
 		super();
 		this.#url = new URL(url);
 		if (!["ws:", "wss:"].includes(this.#url.protocol)) throw new RangeError(`no ws or wss URL: ${url}`);
-		this.#options = {
-			name: null,
-			rooms: [LOBBY],
-			history: 0,
-			token: null,
-			pingSeconds: 300,
-			answerSeconds: 30,
-			probeSeconds: 5,
-			rolloverSeconds: 110 * 60,
-			renewSeconds: 60,
-			random: Math.random,
-			...options,
-		};
-		const {name, rooms, history, random} = this.#options;
+		const waits = {pingSeconds: 300, answerSeconds: 30, probeSeconds: 5, rolloverSeconds: 110 * 60, renewSeconds: 60};
+		const start = {name: null, rooms: [LOBBY], history: 0, token: null};
+		this.#options = {...start, ...waits, random: Math.random, ...options};
+		const {name, rooms, history} = this.#options;
 		if (!(history >= 0 && history <= LONGEST_HISTORY)) throw new RangeError("history must be from 0 to 100");
 		this.name = name;
-		this.#backoff = new Backoff(random);
 		this.#logs = new Map(rooms.map((room) => [room, new RoomLog(room, history)]));
-		// It need not be waited for.
 		this.#ready.promise.catch(() => {});
 	}
 
-	/**
-	 * @template {keyof Events} T
-	 * @param {T} type
-	 * @param {(event: Events[T]) => void} listener
-	 */
+	/** @template {keyof ChatEvents} T @param {T} type @param {(event: ChatEvents[T]) => void} listener */
 	on(type, listener) {
 		this.addEventListener(type, (event) => listener(/** @type {CustomEvent} */ (event).detail));
 	}
@@ -454,12 +430,7 @@ export class ChatClient extends EventTarget {
 		return [...this.#logs.keys()];
 	}
 
-	/**
-	 * Connect, as long as it takes: a browser does not say why a handshake failed. Resolves when it is known where
-	 * each room begins.
-	 *
-	 * @returns {Promise<void>}
-	 */
+	/** Connect, however long it takes, until it is known where each room begins. @returns {Promise<void>} */
 	connect() {
 		if (!this.#started) this.#live();
 		this.#started = true;
@@ -471,22 +442,16 @@ export class ChatClient extends EventTarget {
 		this.#finish(null);
 	}
 
-	/**
-	 * Something may have changed: the network is back, the page is seen again, the machine was asleep. Connect
-	 * now instead of later, and make sure that a connection that seems open is.
-	 */
+	/** Connect now, or make sure that one is connected: the network is back, or the machine awake. */
 	wake() {
 		this.#endWait(null);
 		if (this.#link) this.#probe(this.#link, this.#options.probeSeconds);
 	}
 
 	/**
-	 * Say something, once however often the connection is lost. May throw Unconfirmed where one is nameless.
+	 * Say something, once however often the connection is lost; `ref` is that of an attempt that failed.
 	 *
-	 * @param {string} text
-	 * @param {string} [room]
-	 * @param {{ref?: string}} [options] `ref`: that of an attempt that failed.
-	 * @returns {Promise<Ack>}
+	 * @param {string} text @param {string} [room] @param {{ref?: string}} [options] @returns {Promise<Ack>}
 	 */
 	say(text, room = LOBBY, {ref} = {}) {
 		return this.#request("onMessage", {room, message: text}, {ref, whenLost: "once"});
@@ -504,6 +469,7 @@ export class ChatClient extends EventTarget {
 		try {
 			const joined = await this.#move("joinRoom", {room});
 			if (!log.begun) log.joined(joined.seq);
+			this.#counts.set(room, joined.count);
 			this.#logs.set(room, log);
 			this.#catchUp(log);
 			return joined;
@@ -512,20 +478,37 @@ export class ChatClient extends EventTarget {
 		}
 	}
 
-	/** Leave a room. Of its messages, only those are given that have come by then. @param {string} room */
+	/** Leave a room. @param {string} room */
 	async leave(room) {
 		await this.#move("leaveRoom", {room});
-		this.#logs.delete(room);
+		this.#forget(room);
 	}
 
-	/** Take a name, over all connections from now on: `name` has its normal form then. @param {string} name */
+	/** Take a name: `name` has its normal form then. @param {string} name */
 	async setName(name) {
 		this.name = (await this.#move("setName", {name})).name;
 	}
 
-	/** @param {string} room @returns {Promise<WhoIsThere>} */
-	who(room = LOBBY) {
-		return this.#request("who", {room});
+	/**
+	 * Who is in a room: everybody, or a page of `limit` connections, `after` what the page before it gave.
+	 *
+	 * @param {string} [room] @param {{limit?: number, after?: string}} [options] @returns {Promise<WhoIsThere>}
+	 */
+	async who(room = LOBBY, {limit, after} = {}) {
+		const people = new Map();
+		let [page, nameless] = [null, 0];
+		do {
+			page = await this.#request("who", {room, limit, after: page?.after ?? after});
+			for (const [name, number] of Object.entries(page.members)) people.set(name, number + (people.get(name) ?? 0));
+			nameless += page.nameless;
+		} while (page.more && !limit && !after);
+		this.#counts.set(room, page.count);
+		return {...page, members: Object.fromEntries(people), nameless};
+	}
+
+	/** The number of connections in a room, as heard last. @param {string} room @returns {number | undefined} */
+	count(room = LOBBY) {
+		return this.#counts.get(room);
 	}
 
 	/** @returns {Promise<{rooms: Record<string, number>}>} */
@@ -536,9 +519,7 @@ export class ChatClient extends EventTarget {
 	/**
 	 * Stored messages, beside the events: the newest, or those after or before a number.
 	 *
-	 * @param {string} [room]
-	 * @param {{after?: number, before?: number, epoch?: string, limit?: number}} [options]
-	 * @returns {Promise<StoredMessages>}
+	 * @param {string} [room] @param {HistoryOptions} [options] @returns {Promise<StoredMessages>}
 	 */
 	history(room = LOBBY, {after, before, epoch, limit = LONGEST_HISTORY} = {}) {
 		return this.#request("history", {room, after, before, epoch, limit});
@@ -546,10 +527,9 @@ export class ChatClient extends EventTarget {
 
 	/** @param {string} room @param {boolean} typing */
 	typing(room = LOBBY, typing = true) {
-		return this.#request("typingIndicator", {room, typing}, {whenLost: "never"});
+		return this.#request("typingIndicator", {room, typing}, {whenLost: "now"});
 	}
 
-	/** Ask for a pong; it need not be done to stay connected. */
 	ping() {
 		return this.#request("ping", {}, {whenLost: "never"});
 	}
@@ -568,7 +548,7 @@ export class ChatClient extends EventTarget {
 		return this.#outbox.request(action, fields, {seconds: this.#options.answerSeconds, ...how});
 	}
 
-	/** Change who or where this client is: no two sockets may know it differently. */
+	/** Change who or where one is: no two sockets may know it differently. */
 	async #move(action, fields) {
 		this.#moves += 1;
 		this.#moving += 1;
@@ -579,7 +559,6 @@ export class ChatClient extends EventTarget {
 		}
 	}
 
-	/** Connect and talk, again and again. */
 	async #live() {
 		let now = Date.now();
 		const clock = setInterval(() => {
@@ -591,13 +570,13 @@ export class ChatClient extends EventTarget {
 			this.#attempt += 1;
 			const link = await this.#dial();
 			if (link) await this.#talk(link);
-			// A browser does not say that the handshake was refused for it.
+			// No browser says that the handshake was refused for it.
 			else if (this.#isOver) this.#goodbye = OVER;
 			const goodbye = this.#goodbye;
 			this.#goodbye = null;
 			if (goodbye && !(await this.#mayComeBack(goodbye))) this.#finish(goodbye.reason);
-			// On top of what the server asks for: it says the same to many at once.
-			const wait = this.#backoff.next() + (goodbye?.retryAfter ?? 0);
+			// The server says the same to many at once.
+			const wait = this.#backoff.next(this.#options.random) + (goodbye?.retryAfter ?? 0);
 			if (!this.#closed) await this.#wait(wait, goodbye?.reason);
 		}
 		clearInterval(clock);
@@ -614,7 +593,7 @@ export class ChatClient extends EventTarget {
 			for (const room of this.rooms) url.searchParams.append("room", room);
 			// A plus is a blank in forms alone.
 			url.search = url.search.replaceAll("+", "%20");
-			socket = new WebSocket(url, token ? [SUBPROTOCOL, `bearer.${token}`] : [SUBPROTOCOL]);
+			socket = new WebSocket(url, ["chat.v1", ...(token ? [`bearer.${token}`] : [])]);
 		} catch {
 			return null;
 		}
@@ -635,6 +614,7 @@ export class ChatClient extends EventTarget {
 	async #talk(link, former = null) {
 		this.#link = link;
 		this.#attempt = 0;
+		this.#asking = new Set();
 		this.#outbox.opened(link);
 		// Before whoever hears of it asks for more.
 		this.#resume();
@@ -649,22 +629,22 @@ export class ChatClient extends EventTarget {
 		this.#link = null;
 		this.#outbox.lost(link, this.#isNamed);
 		// One that lasted was good: the waits begin anew.
-		if (Date.now() - link.openedAt >= LONGEST_WAIT * 1000) this.#backoff.reset();
+		if (Date.now() - link.openedAt >= LONGEST_WAIT * 1000) this.#backoff = new Backoff();
 	}
 
 	/** Open the link that takes over, in time; null where this one was lost before. */
 	#successor(link) {
 		const {random, rolloverSeconds} = this.#options;
-		const backoff = new Backoff(random);
+		const backoff = new Backoff();
 		const {promise, resolve} = Promise.withResolvers();
 		const open = async () => {
 			const moves = this.#moves;
 			const next = this.#moving ? null : await this.#dial();
 			if (next?.open && link.open && moves === this.#moves) return resolve(next);
 			next?.drop();
-			if (link.open) timer = setTimeout(open, backoff.next() * 1000);
+			if (link.open) timer = setTimeout(open, backoff.next(random) * 1000);
 		};
-		// Not all at once, where many have come at once.
+		// Not all at once.
 		let timer = setTimeout(open, rolloverSeconds * (1 - random() / 10) * 1000);
 		link.ended.then(() => {
 			clearTimeout(timer);
@@ -685,15 +665,15 @@ export class ChatClient extends EventTarget {
 		this.#give([{type: "rollover"}]);
 	}
 
-	/** Notice a dead peer, and what has got lost without a gap to show it: the last message of a room. */
+	/** Notice a dead peer, and that the last message of a room was lost, which leaves no gap. */
 	async #keepAlive(link) {
 		await this.#probe(link, this.#options.answerSeconds);
-		if (link === this.#link) this.#resume();
+		if (link === this.#link) this.#resume((this.#logs.size - 1) * LOOK_SECONDS);
 	}
 
 	async #probe(link, seconds) {
 		try {
-			await this.#request("ping", {}, {whenLost: "never", seconds});
+			await this.#request("ping", {}, {whenLost: "never", seconds, urgent: true});
 		} catch (error) {
 			if (error instanceof NoAnswer) link.drop();
 		}
@@ -701,18 +681,20 @@ export class ChatClient extends EventTarget {
 
 	#take(event, link) {
 		const {type, code, ref, action} = event;
-		if (type === "message") {
+		if (type === "message" || type === "messages") {
 			const log = this.#logs.get(event.room) ?? this.#joining.get(event.room);
 			if (!log) return;
-			this.#give(log.live(event));
+			for (const message of event.messages ?? [event]) this.#give(log.live(message));
 			this.#catchUp(log);
 		} else if (type === "private") {
 			// Both sockets of a rollover get it.
 			if (this.#privates.has(event.id)) return;
-			this.#privates.add(event.id);
-			if (this.#privates.size > REMEMBERED) this.#privates.delete(this.#privates.values().next().value);
+			this.#privates.set(event.id, true);
 			this.#give([event]);
-		} else if (type === "presence" || type === "typing") {
+		} else if (type === "presence") {
+			this.#give(this.#current(event));
+		} else if (type === "occupancy" || type === "typing") {
+			if (event.count) this.#counts.set(event.room, event.count);
 			this.#give([event]);
 		} else if (type === "goodbye") {
 			if (link === this.#link) {
@@ -723,55 +705,92 @@ export class ChatClient extends EventTarget {
 		} else if (type === "left" && ref === null) {
 			this.#lose(event.room);
 		} else if (code === "rate_limited" && ref) {
-			this.#outbox.again(ref, event.retryAfter ?? 1);
+			// Not all clients at once.
+			this.#outbox.tooFast(event, (event.retryAfter ?? 1) + this.#options.random());
 		} else if (code === "token_expired" && action !== "authenticate" && this.#isRenewable) {
-			// By another token, or by the connection that is made with it.
-			this.#outbox.again(ref);
+			this.#outbox.park(ref);
 			this.#renew(link);
 		} else if (!this.#outbox.answered(event) && type === "error") {
-			// It names no request, or one that is not waited for any more.
 			this.#give([event]);
 		}
 	}
 
-	#resume() {
+	/** Ask each room for what has passed unseen, within so many s. */
+	#resume(seconds = 0) {
 		for (const log of this.#logs.values()) {
 			log.resume();
-			this.#catchUp(log);
+			this.#catchUp(log, Math.max(seconds, Math.min(this.#spread(log), RESUME_SECONDS)));
 		}
 		this.#sayWhenReady();
 	}
 
-	/** See to it that a log's questions are asked, one at a time. */
-	async #catchUp(log) {
-		let link = this.#link;
-		if (!link || this.#asking.has(log)) return;
-		this.#asking.add(log);
+	/** The time in s over which the clients in a room spread the same question. */
+	#spread({room}) {
+		return (this.#counts.get(room) ?? 0) / QUESTIONS_PER_SECOND;
+	}
+
+	/** Have a log's questions asked, the first within so many s. */
+	async #catchUp(log, seconds = 0) {
+		const asking = this.#asking;
+		if (!this.#link || asking.has(log)) return;
+		asking.add(log);
+		const wait = (most) => pause(this.#options.random() * most);
 		try {
+			// Whoever waits for a log to begin is not kept waiting.
+			if (log.begun && seconds) await wait(seconds);
 			while (log.question()) {
-				if (log.mayClose) await pause(this.#options.random() * GAP_SECONDS);
-				link = this.#link;
-				const question = this.#logs.get(log.room) === log && log.question();
-				if (!link || !question) break;
-				const {after, epoch, limit} = question;
-				const fields = {room: log.room, after, epoch, limit};
-				const answer = await this.#request("history", fields, {whenLost: "never"});
-				const before = log.begun;
-				this.#give(log.answered(question, answer));
-				if (!before) this.#give([{type: "begun", room: log.room}]);
-				this.#sayWhenReady();
+				if (log.mayClose) await wait(Math.max(GAP_SECONDS, this.#spread(log)));
+				if (!(await this.#inTurn(() => this.#ask(log, asking)))) break;
 			}
 		} catch (error) {
 			if (EXPELLED.has(error.code)) this.#lose(log.room);
-			else if (!(error instanceof Closed)) link?.drop();
+			else if (!(error instanceof Closed) && asking === this.#asking) this.#link?.drop();
 		} finally {
-			this.#asking.delete(log);
+			asking.delete(log);
 		}
+	}
+
+	/** Ask a log's question; false where there is none, or another link asks it. */
+	async #ask(log, asking) {
+		const question = asking === this.#asking && this.#logs.get(log.room) === log && log.question();
+		if (!question) return false;
+		const {after, epoch, limit} = question;
+		const answer = await this.#request("history", {room: log.room, after, epoch, limit}, {whenLost: "never"});
+		const before = log.begun;
+		this.#give(log.answered(question, answer));
+		if (!before) this.#give([{type: "begun", room: log.room}]);
+		this.#sayWhenReady();
+		return true;
+	}
+
+	/** Do some at once, and the rest in turn. */
+	async #inTurn(work) {
+		if (this.#asked >= QUESTIONS_AT_ONCE) await new Promise((resolve) => this.#queue.push(resolve));
+		else this.#asked += 1;
+		try {
+			return await work();
+		} finally {
+			if (this.#queue.length) this.#queue.shift()();
+			else this.#asked -= 1;
+		}
+	}
+
+	/** What is not outdated of a presence event, by the server's clock. */
+	#current(event) {
+		const {room, name, names = [name], at = 0} = event;
+		const current = names.filter((each) => !(at < this.#latest.get(`${room} ${each}`)));
+		for (const each of current) this.#latest.set(`${room} ${each}`, at);
+		return current.length ? [{...event, name: current[0], names: current}] : [];
+	}
+
+	#forget(room) {
+		this.#counts.delete(room);
+		return this.#logs.delete(room);
 	}
 
 	/** The server does not let this client be in a room. */
 	#lose(room) {
-		if (this.#logs.delete(room)) this.#give([{type: "expelled", room}]);
+		if (this.#forget(room)) this.#give([{type: "expelled", room}]);
 		this.#sayWhenReady();
 	}
 
@@ -783,7 +802,6 @@ export class ChatClient extends EventTarget {
 		return this.name !== null || this.#token !== null;
 	}
 
-	/** Whether the token has expired, by this clock. */
 	get #isOver() {
 		return Number(claims(this.#token ?? "").exp) < Date.now() / 1000;
 	}
@@ -862,6 +880,7 @@ function pause(seconds) {
 	return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
-function randomRef() {
-	return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16)).join("");
+/** A ref that no other request has. */
+export function randomRef() {
+	return crypto.getRandomValues(new Uint32Array(3)).join("-");
 }

@@ -1,10 +1,10 @@
 /** One's chat on the page: what comes from the client goes to the conversations, and from there into view. */
 
-import {ChatClient} from "./chat-client.js";
+import {ChatClient, randomRef} from "./chat-client.js";
 import {Composer} from "./composer.js";
 import {token} from "./config.js";
 import {Conversation} from "./conversation.js";
-import {avatar, byId, element} from "./dom.js";
+import {avatar, byId, element, onClick, write} from "./dom.js";
 import {Drawer} from "./drawer.js";
 import {JoinDialog} from "./join-dialog.js";
 import {recall, remember, rememberName, tab} from "./memory.js";
@@ -18,7 +18,8 @@ import {plural, problem, sentence, typing} from "./words.js";
 
 const FIRST_PAGE = 50;
 const OLDER_PAGE = 100;
-// Of what comes within a second, no more is read aloud.
+const PEOPLE_PAGE = 200;
+// More of what comes within a second is not read aloud.
 const MOST_ALOUD = 3;
 const PHONE = "(max-width: 47.99rem)";
 const TABLET = "(max-width: 67.99rem)";
@@ -29,7 +30,7 @@ export class ChatPage {
 	#active = null;
 	// How far one has read: the number in a room, the time in a private conversation.
 	#read = recall("read", {});
-	// What is said in a conversation goes out one after another: the server may serve it all at once.
+	// What is said in a conversation goes out one after another.
 	#sendings = new Map();
 	#fetching = new Set();
 	#frame = 0;
@@ -37,7 +38,10 @@ export class ChatPage {
 	#chat;
 	#drawers = [new Drawer("sidebar", "sidebar-open", PHONE), new Drawer("people", "people-open", TABLET)];
 	#sidebar = new Sidebar((key) => this.#show(key, true));
-	#people = new People((name) => this.#show(`@${name}`, true));
+	#people = new People(
+		(name) => this.#show(`@${name}`, true),
+		() => this.#lookAround(this.#active, this.#active.next),
+	);
 	#composer = new Composer(
 		(text) => this.#send(text),
 		(typing) => this.#tellTyping(typing),
@@ -56,7 +60,7 @@ export class ChatPage {
 		const start = safe.length ? safe : config.rooms;
 		const options = {name, rooms: start, history: FIRST_PAGE, token: config.token && token, ...config.seconds};
 		this.#chat = new ChatClient(url, options);
-		this.#join = new JoinDialog(this.#chat, (room) => this.#show(room, true));
+		this.#join = new JoinDialog(this.#chat, (room) => this.#enter(room, true, true));
 		new Settings(this.#chat, new Operator(this.#chat), config.token ? null : () => this.#renamed());
 		this.#listen();
 		this.#renamed();
@@ -66,7 +70,10 @@ export class ChatPage {
 		this.#show(start.includes(last) ? last : start[0]);
 		this.#composer.focus();
 		this.#chat.connect();
-		for (const room of rooms) if (!start.includes(room)) this.#enter(room, room === last);
+		for (const room of rooms.filter((room) => !start.includes(room))) {
+			const trouble = (error) => toast(`You could not get back into ${room}. ${problem(error)}`);
+			this.#enter(room, room === last).catch(trouble);
+		}
 	}
 
 	#listen() {
@@ -86,11 +93,23 @@ export class ChatPage {
 			this.#close(room);
 			toast(`You may not be in ${room} any more.`);
 		});
-		chat.on("presence", ({room, name, event}) => {
+		chat.on("presence", ({room, names, event}) => {
 			const conversation = this.#conversations.get(room);
-			if (event === "join") conversation?.people.set(name, 1);
-			else conversation?.people.delete(name);
+			if (!conversation) return;
+			for (const name of names) {
+				if (event === "join") conversation.people.set(name, 1);
+				else conversation.people.delete(name);
+			}
+			// Of a crowd, not all are known.
+			if (conversation.isCrowd) this.#lookAround(conversation);
+			conversation.isCrowd = false;
 			this.#showPeople(conversation);
+		});
+		chat.on("occupancy", ({room}) => {
+			const conversation = this.#conversations.get(room);
+			if (!conversation) return;
+			conversation.isCrowd = true;
+			if (conversation === this.#active) this.#showCount();
 		});
 		chat.on("typing", ({room, from, typing}) => {
 			// One's own other tabs type too.
@@ -103,7 +122,8 @@ export class ChatPage {
 			this.#showState();
 			if (state.state !== "open") return;
 			this.#fetchPrivate();
-			this.#lookAround(this.#active);
+			for (const each of this.#conversations.values()) each.isListed &&= each.isCrowd;
+			this.#look();
 		});
 		for (const type of ["online", "offline"]) addEventListener(type, () => chat.wake());
 		document.addEventListener("visibilitychange", () => {
@@ -116,12 +136,13 @@ export class ChatPage {
 		addEventListener("beforeunload", (event) => {
 			if ([...this.#conversations.values()].some(({sending}) => sending.length)) event.preventDefault();
 		});
-		byId("reconnect").addEventListener("click", () => {
+		onClick("reconnect", () => {
 			if (chat.state === "closed") location.reload();
 			chat.wake();
 		});
-		byId("leave").addEventListener("click", () => this.#leave());
-		byId("people-close").addEventListener("click", () => this.#drawers[1].close());
+		onClick("leave", () => this.#leave());
+		onClick("people-open", () => this.#lookAround(this.#active));
+		onClick("people-close", () => this.#drawers[1].close());
 		setInterval(() => {
 			this.#showTyping();
 			this.#showState();
@@ -138,7 +159,6 @@ export class ChatPage {
 		return this.#conversations.get(key);
 	}
 
-	/** The list of conversations has changed. */
 	#listed() {
 		remember("rooms", [...this.#conversations.keys()].filter((key) => !key.startsWith("@")));
 		this.#showSidebar();
@@ -154,9 +174,9 @@ export class ChatPage {
 		}
 		this.#active = conversation;
 		if (!isDirect) remember("active", key, tab);
-		byId("title").textContent = title;
+		write("title", title);
 		byId("leave").hidden = false;
-		byId("leave").textContent = isDirect ? "Close" : "Leave";
+		write("leave", isDirect ? "Close" : "Leave");
 		this.#composer.address(isDirect ? title : `#${title}`);
 		this.#composer.draft = draft;
 		if (isDirect) this.#showEmpty(title, `You and ${title}`, "Only the two of you see what you write here.");
@@ -165,7 +185,7 @@ export class ChatPage {
 		this.#showPeople(conversation);
 		this.#showTyping();
 		this.#showSidebar();
-		this.#lookAround(conversation);
+		this.#look();
 		if (!chosen) return;
 		for (const drawer of this.#drawers) drawer.close();
 		// On a phone, the keyboard would cover what one came to read.
@@ -174,10 +194,9 @@ export class ChatPage {
 	}
 
 	#showEmpty(name, headline, text) {
-		const mark = byId("empty-mark");
-		avatar(name ?? "#", mark);
-		byId("empty-headline").textContent = headline;
-		byId("empty-text").textContent = text;
+		avatar(name ?? "#", byId("empty-mark"));
+		write("empty-headline", headline);
+		write("empty-text", text);
 	}
 
 	#close(key) {
@@ -188,7 +207,7 @@ export class ChatPage {
 		this.#active = null;
 		const [next] = this.#conversations.keys();
 		if (next) return this.#show(next);
-		byId("title").textContent = "No room";
+		write("title", "No room");
 		byId("leave").hidden = true;
 		this.#showEmpty(null, "You are in no room", "Join one, or begin one of your own.");
 		const nowhere = new Conversation("");
@@ -211,7 +230,6 @@ export class ChatPage {
 		if (!seen) this.#showSidebar();
 	}
 
-	/** The first messages of a room are here. */
 	#begin(conversation) {
 		conversation.begun = true;
 		conversation.hasOlder = conversation.first?.seq > 1;
@@ -239,8 +257,7 @@ export class ChatPage {
 	#send(text) {
 		const conversation = this.#active;
 		if (!conversation) return;
-		const ref = crypto.getRandomValues(new Uint32Array(3)).join("-");
-		const sending = {ref, id: null, failed: null, from: this.#chat.name, text, sentAt: Date.now()};
+		const sending = {ref: randomRef(), id: null, failed: null, from: this.#chat.name, text, sentAt: Date.now()};
 		conversation.sending.push(sending);
 		conversation.marker = null;
 		this.#timeline.changed(conversation);
@@ -275,8 +292,8 @@ export class ChatPage {
 	}
 
 	#tellTyping(typing) {
-		if (!this.#active || this.#active.isDirect || this.#chat.state !== "open") return;
-		// Nobody misses it.
+		const {isDirect, isCrowd} = this.#active ?? {isDirect: true};
+		if (isDirect || isCrowd || this.#chat.state !== "open") return;
 		this.#chat.typing(this.#active.key, typing).catch(() => {});
 	}
 
@@ -297,10 +314,9 @@ export class ChatPage {
 		}
 	}
 
-	/** Have what was said to one alone while one was away; otherwise it comes live. */
+	/** Have what was said to one alone while one was away. */
 	async #fetchPrivate() {
 		const me = this.#chat.name;
-		// Where that fails, it is asked again with the next connection.
 		const {messages} = await this.#chat.history(`@${me}`).catch(() => ({messages: []}));
 		for (const {id, from, message: text, sentAt} of messages) {
 			if (from === me) continue;
@@ -312,15 +328,13 @@ export class ChatPage {
 		this.#showSidebar();
 	}
 
-	/** Join a room of the last visit. */
-	async #enter(room, shown) {
-		try {
-			await this.#chat.join(room);
-			this.#conversation(room);
-			if (shown) this.#show(room);
-		} catch (error) {
-			toast(`You could not get back into ${room}. ${problem(error)}`);
-		}
+	async #enter(room, shown, chosen = false) {
+		const {members, count} = await this.#chat.join(room);
+		const conversation = this.#conversation(room);
+		const named = Object.values(members).reduce((sum, number) => sum + number, 0);
+		// A crowd does not tell.
+		if (named) conversation.sees({members, nameless: count - named, after: null}, null);
+		if (shown) this.#show(room, chosen);
 	}
 
 	async #leave() {
@@ -340,23 +354,40 @@ export class ChatPage {
 		this.#lookAround(this.#active);
 	}
 
-	/** See who is in a room. */
-	async #lookAround(conversation) {
+	/** See who is here, once: of a crowd, only where somebody looks. */
+	#look() {
+		const {isCrowd, isListed} = this.#active ?? {};
+		if (isListed || (isCrowd && !byId("people").checkVisibility({visibilityProperty: true}))) return;
+		this.#lookAround(this.#active);
+	}
+
+	/** See who is in a room: the first page of them, or the one after another. */
+	async #lookAround(conversation, after = null) {
 		if (!this.#chat.rooms.includes(conversation?.key) || this.#chat.state !== "open") return;
-		const {members, nameless} = await this.#chat.who(conversation.key).catch(() => ({members: {}, nameless: 0}));
-		conversation.people = new Map(Object.entries(members));
-		conversation.nameless = nameless;
-		this.#showPeople(conversation);
+		try {
+			conversation.sees(await this.#chat.who(conversation.key, {limit: PEOPLE_PAGE, after}), after);
+			this.#showPeople(conversation);
+		} catch (error) {
+			if (after) toast(problem(error));
+		}
 	}
 
 	#showPeople(conversation) {
 		if (conversation !== this.#active || !conversation) return;
-		const {isDirect, title, people, nameless} = conversation;
+		const {isDirect, title, people, nameless, next} = conversation;
 		const me = this.#chat.name;
 		if (isDirect) this.#people.show(new Map([me, title].map((name) => [name, 1])), 0, me);
-		else this.#people.show(people, nameless, me);
-		const words = people.size + nameless ? `${plural(people.size + nameless, "person", "people")} here` : "";
-		byId("subtitle").textContent = isDirect ? "Just the two of you" : words;
+		else this.#people.show(people, nameless, me, next);
+		this.#showCount();
+	}
+
+	#showCount() {
+		const {isDirect, people, nameless, isCrowd, next, key} = this.#active;
+		const known = people.size + nameless;
+		const count = isCrowd || next ? this.#chat.count(key)?.toLocaleString() : null;
+		write("people-heading", `People · ${isDirect ? 2 : (count ?? people.size)}`);
+		const words = known ? `${plural(known, "person", "people")} here` : "";
+		write("subtitle", isDirect ? "Just the two of you" : count ? `${count} here` : words);
 	}
 
 	/** Once a frame. */
@@ -368,13 +399,12 @@ export class ChatPage {
 	}
 
 	#showTyping() {
-		const words = typing(this.#active?.whoTypes() ?? []);
-		if (byId("typing").textContent !== words) byId("typing").textContent = words;
+		write("typing", typing(this.#active?.whoTypes() ?? []));
 	}
 
 	#showState() {
 		const {state, attempt, retryAt, why} = this.#state;
-		byId("state").textContent = STATES[state];
+		write("state", STATES[state]);
 		byId("state").classList.toggle("good", state === "open");
 		byId("banner").hidden = state === "open" || (state === "connecting" && attempt === 0);
 		const seconds = Math.ceil((retryAt - Date.now()) / 1000);
@@ -383,10 +413,9 @@ export class ChatPage {
 		else if (attempt > 2) words = "The chat cannot be reached. Trying again";
 		if (why) words = sentence(why);
 		else if (state === "closed") words = "You are not connected any more.";
-		// What is the same again is not read aloud again.
-		if (byId("banner-text").textContent !== words) byId("banner-text").textContent = words;
-		byId("countdown").textContent = retryAt && seconds > 0 && navigator.onLine ? `in ${seconds} s` : "";
-		byId("reconnect").textContent = state === "closed" ? "Connect again" : "Try now";
+		write("banner-text", words);
+		write("countdown", retryAt && seconds > 0 && navigator.onLine ? `in ${seconds} s` : "");
+		write("reconnect", state === "closed" ? "Connect again" : "Try now");
 	}
 
 	/** Say something to who does not see it. */

@@ -1,6 +1,6 @@
 /** Where one writes. */
 
-import {byId} from "./dom.js";
+import {byId, onSubmit, write} from "./dom.js";
 
 const LONGEST = 4096;
 // From here on, it is told how much is left.
@@ -8,7 +8,6 @@ const NEARLY = 3900;
 const TYPING_MS = 3000;
 
 export class Composer {
-	#form = byId("composer");
 	#text = byId("text");
 	#typing;
 	#saidAt = 0;
@@ -17,10 +16,11 @@ export class Composer {
 	/** `send` takes a text, `typing` whether one types. */
 	constructor(send, typing) {
 		this.#typing = typing;
-		this.#form.addEventListener("submit", (event) => {
-			event.preventDefault();
+		onSubmit("composer", () => {
 			const text = this.draft.trimEnd().normalize("NFC");
 			if (!text.trim() || [...text].length > LONGEST) return;
+			// What is sent says that one types no more.
+			this.#saidAt = 0;
 			this.draft = "";
 			send(text);
 		});
@@ -28,7 +28,7 @@ export class Composer {
 			// The Enter that ends a composition, as of Japanese, is not for us.
 			if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
 			event.preventDefault();
-			this.#form.requestSubmit();
+			this.#text.form.requestSubmit();
 		});
 		this.#text.addEventListener("input", () => {
 			this.#show();
@@ -48,7 +48,7 @@ export class Composer {
 
 	/** Say whom one writes to. */
 	address(to) {
-		this.#text.placeholder = byId("text-label").textContent = `Message ${to}`;
+		write("text-label", (this.#text.placeholder = `Message ${to}`));
 	}
 
 	focus() {
@@ -60,7 +60,7 @@ export class Composer {
 		style.height = "auto";
 		style.height = `${this.#text.scrollHeight}px`;
 		const length = [...this.draft].length;
-		byId("left").textContent = length > NEARLY ? `${LONGEST - length} characters left` : "";
+		write("left", length > NEARLY ? `${LONGEST - length} characters left` : "");
 		byId("send").toggleAttribute("data-idle", !this.draft.trim() || length > LONGEST);
 	}
 

@@ -1,7 +1,6 @@
 /**
- * Where the chat is, and how to be let in: `config.json` beside the page, which docs/web.md describes. Where it
- * has no `websocketUrl`, the page's own URL may: `?url=wss://...`. In this order: a link to a page must not lead
- * its users, and their tokens, elsewhere.
+ * Where the chat is: in `config.json` beside the page, or else in the page's own URL, `?url=wss://...`. In this
+ * order: a link to a page must not lead its users, and their tokens, elsewhere.
  */
 
 const SECONDS = ["pingSeconds", "answerSeconds", "probeSeconds", "rolloverSeconds", "renewSeconds"];
@@ -18,7 +17,7 @@ export async function load() {
 	};
 }
 
-/** The token of now: a session that lasts gets a new one from time to time. */
+/** The token of now. */
 export async function token() {
 	return tokenOf(await file());
 }

@@ -1,8 +1,6 @@
 /**
- * A room, or what one and another person say to each other: what there is to show of it. No DOM.
- *
- * What was said is {id, seq, epoch, from, text, sentAt, mine}, or {id, notice, sentAt}; what is being sent is
- * {ref, id, from, text, sentAt, failed}, its id null until the server has it, `failed` null or why.
+ * A room, or what two people say to each other: what there is to show of it. What was said is {id, seq, epoch, from,
+ * text, sentAt, mine}, or {id, notice, sentAt}; what is being sent is {ref, id, from, text, sentAt, failed}.
  */
 
 // What is kept of a room that nobody scrolls in; older messages are in the history.
@@ -19,11 +17,15 @@ export class Conversation {
 	/** The id of the first of them, even when somebody has. */
 	marker = null;
 	hasOlder = false;
-	/** Whether the first messages are here, if there are any. */
+	/** Whether the first messages are here. */
 	begun = false;
-	/** Names here, with their numbers of connections. */
+	/** Names here, with their numbers of connections; of a crowd, some. */
 	people = new Map();
 	nameless = 0;
+	isCrowd = false;
+	isListed = false;
+	/** Where the people go on, for `who`. */
+	next = null;
 	draft = "";
 	#ids = new Set();
 	// Until when somebody types.
@@ -55,7 +57,6 @@ export class Conversation {
 		return true;
 	}
 
-	/** Take older messages, in order. */
 	prepend(messages) {
 		const older = messages.filter(({id}) => !this.#ids.has(id));
 		for (const {id} of older) this.#ids.add(id);
@@ -68,7 +69,6 @@ export class Conversation {
 		if (last?.notice !== notice) this.said.push({id: null, notice, sentAt: last?.sentAt ?? Date.now()});
 	}
 
-	/** Forget the oldest of many. */
 	trim() {
 		if (this.isDirect || this.said.length <= KEPT + SLACK) return;
 		for (const {id} of this.said.splice(0, this.said.length - KEPT)) this.#ids.delete(id);
@@ -81,7 +81,6 @@ export class Conversation {
 		if (this.#ids.has(id)) this.drop(sending);
 	}
 
-	/** Give up what was to be sent. */
 	drop(sending) {
 		this.sending = this.sending.filter((each) => each !== sending);
 	}
@@ -95,11 +94,22 @@ export class Conversation {
 		return this.said.findLast(({text}) => text);
 	}
 
+	/** Take a page of the people; `after` is null for the first. */
+	sees({members, nameless, after: next}, after) {
+		if (!after) Object.assign(this, {people: new Map(), nameless: 0});
+		for (const [name, number] of Object.entries(members)) {
+			this.people.set(name, number + (this.people.get(name) ?? 0));
+		}
+		this.nameless += nameless;
+		this.next = next;
+		this.isListed = true;
+	}
+
 	types(name, typing) {
 		this.#typing.set(name, typing ? Date.now() + TYPING_MS : 0);
 	}
 
 	whoTypes() {
-		return [...this.#typing].filter(([, until]) => until > Date.now()).map(([name]) => name);
+		return this.isCrowd ? [] : [...this.#typing].filter(([, until]) => until > Date.now()).map(([name]) => name);
 	}
 }

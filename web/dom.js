@@ -5,21 +5,37 @@ export function byId(id) {
 	return document.getElementById(id);
 }
 
-/** Make an element. An attribute that is false is left out. @returns {any} */
+/** Set the text of an element: what is the same again is not read aloud again. */
+export function write(id, words) {
+	if (byId(id).textContent !== words) byId(id).textContent = words;
+}
+
+export function onClick(id, run) {
+	byId(id).addEventListener("click", run);
+}
+
+/** Do something in place of sending a form. */
+export function onSubmit(id, run) {
+	byId(id).addEventListener("submit", (event) => {
+		event.preventDefault();
+		run();
+	});
+}
+
+/** Make an element; a function listens. An attribute that is false is left out. @returns {any} */
 export function element(tag, attributes = {}, ...children) {
 	const made = document.createElement(tag);
 	for (const [name, value] of Object.entries(attributes)) {
-		if (value !== false) made.setAttribute(name, value === true ? "" : value);
+		if (typeof value === "function") made.addEventListener(name, value);
+		else if (value !== false) made.setAttribute(name, value === true ? "" : value);
 	}
 	made.append(...children);
 	return made;
 }
 
 /** A button that is nothing but words. */
-export function quietButton(label, run) {
-	const button = element("button", {class: "quiet", type: "button"}, label);
-	button.addEventListener("click", run);
-	return button;
+export function quietButton(label, click) {
+	return element("button", {class: "quiet", type: "button", click}, label);
 }
 
 /** Text for who does not see. */

@@ -1,6 +1,6 @@
 /** A panel at the side: part of a wide page, and a drawer over a narrow one. */
 
-import {byId} from "./dom.js";
+import {byId, onClick} from "./dom.js";
 
 export class Drawer {
 	#panel;
@@ -17,7 +17,7 @@ export class Drawer {
 			(this.#panel.querySelector("[aria-current=true]") ?? this.#panel.querySelector("button")).focus();
 		});
 		this.#narrow.addEventListener("change", () => this.#set(false));
-		byId("scrim").addEventListener("click", () => this.close());
+		onClick("scrim", () => this.close());
 		addEventListener("keydown", ({key}) => key === "Escape" && this.close());
 		this.#set(false);
 	}

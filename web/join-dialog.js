@@ -1,6 +1,6 @@
 /** Choosing a room to join. */
 
-import {byId, element} from "./dom.js";
+import {byId, element, onClick, onSubmit} from "./dom.js";
 import {FormField} from "./form-field.js";
 import {plural, problem} from "./words.js";
 
@@ -10,18 +10,15 @@ export class JoinDialog {
 	#dialog = byId("join");
 	#field = new FormField("room");
 	#chat;
-	#show;
+	#join;
 
-	/** `show` takes the room that has been joined. */
-	constructor(chat, show) {
+	/** `join` joins a room and shows it. */
+	constructor(chat, join) {
 		this.#chat = chat;
-		this.#show = show;
-		byId("join-open").addEventListener("click", () => this.open());
-		byId("join-cancel").addEventListener("click", () => this.#dialog.close());
-		byId("join-form").addEventListener("submit", (event) => {
-			event.preventDefault();
-			this.#enter(this.#field.value);
-		});
+		this.#join = join;
+		onClick("join-open", () => this.open());
+		onClick("join-cancel", () => this.#dialog.close());
+		onSubmit("join-form", () => this.#enter(this.#field.value));
 	}
 
 	async open() {
@@ -40,16 +37,14 @@ export class JoinDialog {
 		const hash = element("span", {class: "hash", "aria-hidden": "true"}, "#");
 		const many = element("span", {class: "aside"}, plural(count, "connection"));
 		const name = element("span", {class: "name"}, room);
-		const button = element("button", {type: "button", class: "entry"}, hash, name, many);
-		button.addEventListener("click", () => this.#enter(room));
-		return element("li", {}, button);
+		const click = () => this.#enter(room);
+		return element("li", {}, element("button", {type: "button", class: "entry", click}, hash, name, many));
 	}
 
 	async #enter(room) {
 		try {
-			await this.#chat.join(room);
+			await this.#join(room);
 			this.#dialog.close();
-			this.#show(room);
 		} catch (error) {
 			this.#field.complain(problem(error));
 		}

@@ -1,6 +1,6 @@
 /** The operator's view: how the connection does. It asks for pongs only while it is shown. */
 
-import {byId} from "./dom.js";
+import {byId, write} from "./dom.js";
 import {recall, remember} from "./memory.js";
 
 const EVERY_MS = 5000;
@@ -23,8 +23,7 @@ export class Operator {
 		this.show(this.isShown);
 		chat.on("state", ({state}) => (this.#opened += state === "open" ? 1 : 0));
 		chat.on("rollover", () => (this.#rollovers += 1));
-		chat.on("message", () => this.#arrivals.push(performance.now()));
-		chat.on("private", () => this.#arrivals.push(performance.now()));
+		for (const type of ["message", "private"]) chat.on(type, () => this.#arrivals.push(performance.now()));
 	}
 
 	show(shown) {
@@ -50,15 +49,15 @@ export class Operator {
 		byId("sparkline").firstElementChild.setAttribute("points", points.join(" "));
 		const [least, most] = [Math.min(...this.#trips), Math.max(...this.#trips)].map(Math.round);
 		byId("sparkline").setAttribute("aria-label", `${least} to ${most} ms over the last five minutes`);
-		byId("round-trip").textContent = `${Math.round(this.#trips.at(-1))} ms`;
+		write("round-trip", `${Math.round(this.#trips.at(-1))} ms`);
 	}
 
 	#count() {
 		const since = performance.now() - RATE_MS;
 		this.#arrivals = this.#arrivals.filter((at) => at > since);
-		byId("rate").textContent = String((this.#arrivals.length * 1000) / RATE_MS);
+		write("rate", String((this.#arrivals.length * 1000) / RATE_MS));
 		// A roll-over opens too.
-		byId("reconnects").textContent = String(Math.max(0, this.#opened - 1 - this.#rollovers));
-		byId("rollovers").textContent = String(this.#rollovers);
+		write("reconnects", String(Math.max(0, this.#opened - 1 - this.#rollovers)));
+		write("rollovers", String(this.#rollovers));
 	}
 }

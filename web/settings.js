@@ -1,6 +1,6 @@
 /** What one can set: one's name, and whether the connection's figures are shown. */
 
-import {byId} from "./dom.js";
+import {byId, onClick, onSubmit} from "./dom.js";
 import {FormField} from "./form-field.js";
 import {remember, tab} from "./memory.js";
 import {nameProblem, normalName, problem} from "./words.js";
@@ -14,17 +14,16 @@ export class Settings {
 		byId("rename-field").hidden = renamed === null;
 		figures.checked = operator.isShown;
 		figures.addEventListener("change", () => operator.show(figures.checked));
-		byId("settings-open").addEventListener("click", () => {
+		onClick("settings-open", () => {
 			field.value = chat.name;
 			dialog.showModal();
 		});
-		byId("sign-out").addEventListener("click", () => {
+		onClick("sign-out", () => {
 			remember("name", null, tab);
 			chat.close();
 			location.reload();
 		});
-		byId("settings-form").addEventListener("submit", async (event) => {
-			event.preventDefault();
+		onSubmit("settings-form", async () => {
 			try {
 				const wanted = normalName(field.value);
 				if (wanted !== chat.name) {

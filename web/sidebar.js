@@ -1,6 +1,6 @@
 /** The list of conversations, and who one is. */
 
-import {aloud, avatar, byId, element} from "./dom.js";
+import {aloud, avatar, byId, element, write} from "./dom.js";
 import {plural} from "./words.js";
 
 export class Sidebar {
@@ -23,7 +23,7 @@ export class Sidebar {
 	}
 
 	showMe(name) {
-		byId("me-name").textContent = name;
+		write("me-name", name);
 		avatar(name, byId("me-avatar"));
 	}
 
@@ -44,8 +44,8 @@ export class Sidebar {
 	#item({key, title, isDirect}) {
 		const mark = isDirect ? avatar(title) : element("span", {class: "hash", "aria-hidden": "true"}, "#");
 		const name = element("bdi", {class: "name"}, title);
-		const button = element("button", {class: "entry"}, mark, name, element("span", {class: "badge"}));
-		button.addEventListener("click", () => this.#open(key));
+		const click = () => this.#open(key);
+		const button = element("button", {class: "entry", click}, mark, name, element("span", {class: "badge"}));
 		return element("li", {"data-key": key}, button);
 	}
 

@@ -1,17 +1,18 @@
 /** The messages of one conversation, in the order of the scroll. */
 
-import {aloud, avatar, byId, element, icon, quietButton} from "./dom.js";
+import {aloud, avatar, byId, element, icon, quietButton, write} from "./dom.js";
 import {isEmoji, nodes} from "./message-text.js";
 import {day, plural, sameDay, time} from "./words.js";
 
+const ROUND = "M10 3.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM10 6.5";
 const MARKS = {
 	Sent: "M4.5 10.5l3.5 3.5 7.5-8",
-	Sending: "M10 3.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM10 6.5V10l2.5 1.5",
-	"Not sent": "M10 3.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM10 6.5v4.5M10 13.3v.200",
+	Sending: `${ROUND}V10l2.5 1.5`,
+	"Not sent": `${ROUND}v4.5M10 13.3v.200`,
 };
 // Within this time, one who goes on speaking is not named again.
 const BREATH_MS = 5 * 60 * 1000;
-// From the top, where older messages are fetched, and from the bottom, where one counts as reading.
+// How near to the top older messages are fetched, and to the bottom one counts as reading.
 const NEAR_TOP = 600;
 const NEAR_BOTTOM = 48;
 const LONG = 1600;
@@ -114,7 +115,7 @@ export class Timeline {
 		this.#prepend(said, marker);
 		this.#append(said, marker);
 		this.#renderSending(conversation);
-		byId("older").textContent = olderText(conversation);
+		write("older", olderText(conversation));
 		byId("empty").hidden = !begun || said.length + sending.length > 0;
 		this.#showPlace();
 	}
@@ -189,7 +190,7 @@ export class Timeline {
 	}
 }
 
-/** Whether somebody speaks on, so that one need not be told again who. */
+/** Whether somebody speaks on, and need not be named again. */
 function goesOn(before, item) {
 	if (!before?.text || before.from !== item.from) return false;
 	return item.sentAt - before.sentAt < BREATH_MS && sameDay(before.sentAt, item.sentAt);

@@ -1,7 +1,7 @@
 /** The door: under which name one comes in, and to which chat where the page does not know. */
 
 import {chatUrl} from "./config.js";
-import {byId} from "./dom.js";
+import {byId, onSubmit} from "./dom.js";
 import {FormField} from "./form-field.js";
 import {nameProblem, normalName} from "./words.js";
 
@@ -16,8 +16,7 @@ export function welcome(name, hasName, url) {
 	dialog.addEventListener("cancel", (event) => event.preventDefault());
 	dialog.showModal();
 	return new Promise((resolve) => {
-		byId("welcome-form").addEventListener("submit", (event) => {
-			event.preventDefault();
+		onSubmit("welcome-form", () => {
 			const chat = url ?? chatUrl(urlField.value);
 			if (!hasName && nameField.complain(nameProblem(nameField.value))) return;
 			if (chat === null) return urlField.complain("The address of a chat begins with wss:// or ws://.");

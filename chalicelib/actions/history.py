@@ -1,6 +1,7 @@
 """Reading what was said."""
 
 from ..errors import BadRequest
+from ..told import message_of
 from ..wire.events import LARGEST_LIST, Form, Message, StoredMessages, render
 from ..wire.requests import History
 from .call import Call
@@ -14,25 +15,17 @@ def history(request: History, call: Call) -> StoredMessages:
     page = call.services.messages.page(
         request.room, request.limit, after=request.after, before=request.before, epoch=request.epoch
     )
-    messages = [
-        Message(
-            room=stored.room,
-            seq=stored.seq,
-            epoch=stored.epoch,
-            id=stored.id,
-            sender=stored.sender,
-            message=stored.text,
-            sent_at=stored.sent_at,
-        )
-        for stored in page.messages
-    ]
+    call.rescue(request.room, page.position)
+    messages = [message_of(stored) for stored in page.messages]
     fitting = _fitting(messages, newest=request.after is None)
+    is_cut = len(fitting) < len(messages)
     return StoredMessages(
         room=request.room,
         seq=page.position.seq,
         epoch=page.position.epoch,
         messages=fitting,
-        more=page.more or len(fitting) < len(messages),
+        through=fitting[-1].seq if is_cut and request.after is not None else page.through,
+        more=page.more or is_cut,
         complete=page.complete,
         ref=request.ref,
     )

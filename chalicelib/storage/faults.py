@@ -11,30 +11,58 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..errors import StorageUnavailable
 
 TRIES = 5
+# What a single write gets, in some 1.6 s.
+WRITE_TRIES = 7
+# After so long no other try of it begins, in s: each may have taken long.
+PATIENCE = 3.0
 CONDITION_FAILED = "ConditionalCheckFailed"
+
+# What passes: a transaction has the item, or there are more requests than the table or the account takes.
+# Alone they are exceptions, in a transaction the reasons of its items.
+_PASSING = {
+    "TransactionConflictException",
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+}
+_PASSING_REASONS = {
+    "None",
+    "TransactionConflict",
+    "ProvisionedThroughputExceeded",
+    "ThrottlingError",
+    "RequestLimitExceeded",
+}
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise ``StorageUnavailable`` for whatever DynamoDB or the way to it did not do."""
+def translated(*but: type[Exception]) -> Iterator[None]:
+    """Raise ``StorageUnavailable`` for whatever DynamoDB or the way to it did not do.
+
+    Args:
+        but: Errors that the caller handles itself.
+    """
     try:
         yield
+    except but:
+        raise
     except (ClientError, BotoCoreError) as error:
         raise StorageUnavailable from error
 
 
-def transact(client: Any, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Write up to 100 items all or none, again while another transaction has them.
+def transact(
+    client: Any, items: Sequence[dict[str, Any]], sleep: Callable[[float], None] = time.sleep
+) -> list[dict[str, Any]]:
+    """Write up to 100 items all or none, as ``write`` does.
 
     Returns:
         Nothing where it was done. Where a condition did not hold, the reason for each item, such as
         ``[{"Code": "ConditionalCheckFailed", "Item": {...}}, {"Code": "None"}]``.
 
     Raises:
-        ClientError: It failed otherwise, or still conflicts after ``TRIES``.
+        ClientError: It failed otherwise, or still does after all tries.
     """
     try:
-        write(client.transact_write_items, TransactItems=list(items))
+        write(client.transact_write_items, sleep, TransactItems=list(items))
     except client.exceptions.TransactionCanceledException as error:
         reasons: list[dict[str, Any]] = error.response["CancellationReasons"]
         if CONDITION_FAILED not in _codes(reasons):
@@ -43,39 +71,50 @@ def transact(client: Any, items: Sequence[dict[str, Any]]) -> list[dict[str, Any
     return []
 
 
-def write(request: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
-    """Write, again while a transaction has what is written: botocore does not try that again.
+def write(
+    request: Callable[..., dict[str, Any]],
+    sleep: Callable[[float], None] = time.sleep,
+    patience: float = PATIENCE,
+    **arguments: Any,
+) -> dict[str, Any]:
+    """Write, again while a transaction has what is written or DynamoDB has too much to do.
+
+    botocore does not try conflicts and cancelled transactions again. Where it has tried a throttled request
+    again, that is enough. There are ``WRITE_TRIES`` at the most.
 
     Args:
         request: Such as the client's ``put_item``.
-        arguments: For it.
+        sleep: Waits so many s between two tries.
+        patience: Time in s after which no other try begins.
+        arguments: For the request.
 
     Raises:
-        ClientError: It failed, or still conflicts after ``TRIES``.
+        ClientError: It failed otherwise, or still does after all tries.
     """
-    for attempt in range(1, TRIES):
+    began = time.monotonic()
+    for attempt in range(1, WRITE_TRIES):
         try:
             return request(**arguments)
         except ClientError as error:
-            if not _passes(error):
+            if not _passes(error) or time.monotonic() - began >= patience:
                 raise
-        pause(attempt)
+        pause(attempt, sleep)
     return request(**arguments)
 
 
 def _passes(error: ClientError) -> bool:
-    """Whether a write met nothing but a transaction, or a throttle within its own."""
+    """Whether a write met only what does not last, and was tried once."""
     codes = _codes(error.response.get("CancellationReasons", []))
     if codes:
-        return codes <= {"None", "TransactionConflict", "ThrottlingError"}
-    code: str = error.response["Error"]["Code"]
-    return code == "TransactionConflictException"
+        return codes <= _PASSING_REASONS
+    tried_again = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+    return error.response["Error"]["Code"] in _PASSING and not tried_again
 
 
 def _codes(reasons: Sequence[dict[str, Any]]) -> set[str]:
     return {reason["Code"] for reason in reasons}
 
 
-def pause(attempt: int) -> None:
+def pause(attempt: int, sleep: Callable[[float], None] = time.sleep) -> None:
     """Wait before trying again: full jitter, up to 50 ms doubled with each attempt."""
-    time.sleep(random.uniform(0, 0.05 * 2 ** (attempt - 1)))
+    sleep(random.uniform(0, 0.05 * 2 ** (attempt - 1)))

@@ -44,17 +44,23 @@ class MemberCache:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._count = 0
 
-    def pages(self, room: str, version: int | None = None) -> Iterator[list[Member]]:
+    def pages(
+        self, room: str, version: int | None = None, after: str | None = None
+    ) -> Iterator[list[Member]]:
         """Give the members that have not expired, a page at a time.
 
         Args:
             room: The room.
             version: Its membership's, read before this call; 0 or None where that is not known, and the
                 members are read.
+            after: Members that come after this connection alone, which are read; None for all.
 
         Raises:
             StorageUnavailable: They could not be read.
         """
+        if after is not None:
+            yield from self._rooms.pages(room, after)
+            return
         kept = self._kept.get(room)
         now = self._clock()
         if kept is not None and kept.version == version and now < kept.until:

@@ -1,28 +1,39 @@
 """What was said in a room: a numbered log in ``ChatMessages``.
 
 The ``head`` of a room counts its messages. A message takes the next number from it by an atomic ADD,
-and is then written under that number, unless somebody has sealed the number: a reader that finds a
-number missing between two messages seals it, so that whatever a reader has not seen there will never
-be there. The writer takes another number then. So numbers may be missing, but never arrive late.
+and is then written under that number, unless somebody has sealed the number. A number can stay without a
+message: its writer has died. The room's pump, which sends the messages in the order of their numbers,
+waits for a missing one for a moment and then seals it, so that it never gets a message any more; a writer
+who finds its number sealed takes another one. So up to ``sent``, every number of a log has an item: a
+message, or a seal.
 
-With a client's reference, the message and the reference are written in one transaction, so that a
-reference is accepted once.
+A client's reference is claimed before a number is taken, so that a repeat takes none: see ``claims``.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import StorageUnavailable
-from .faults import CONDITION_FAILED, TRIES, transact, translated, write
-from .heads import DAY, Head, Heads
-from .pages import live_pages
+from .claims import Claim, Claims
+from .faults import TRIES, translated
+from .heads import DAY, Head, Heads, Sent
+from .new_items import NewItems, to_number
 
 # How long a reference is remembered where messages are not stored.
 REF_DAYS_WITHOUT_HISTORY = 1
+# How long messages are there for the pump alone, where they are not stored, in s.
+KEPT_FOR_PUMP = 60
+# How long somebody else with the same reference is waited for, in s, and how often it is looked.
+CLAIM_SECONDS = 0.5
+LOOK_SECONDS = 0.05
+# Messages that a pump reads at once.
+MOST_UNSENT = 200
+# Items that one request for history reads beyond those that were asked for.
+SPARE = 50
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,7 @@ class Draft:
         sender: The sender's name; None for a nameless one.
         text: What is said.
         sent_at: Unix time in ms.
-        user: Whose references ``ref`` is one of.
+        user: The user that ``ref`` belongs to.
         ref: The client's reference.
     """
 
@@ -47,27 +58,18 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """What became of a draft.
+class Stored:
+    """A message of the log.
 
     Attributes:
+        room: Room that it is said in; ``@name`` for a private one.
         seq: Its number in the room.
         epoch: The numbering that this is of.
         id: Unique among all messages.
-        duplicate: The reference had been accepted before; the rest is of the message it was used for.
-        members_version: The membership that the room had when the message took its number.
+        sender: The sender's name; None for a nameless one.
+        text: What is said.
+        sent_at: Unix time in ms.
     """
-
-    seq: int
-    epoch: str
-    id: str
-    duplicate: bool = False
-    members_version: int = 0
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A message of the log, as ``Draft`` and ``Receipt`` have it."""
 
     room: str
     seq: int
@@ -79,18 +81,53 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Receipt:
+    """What became of a draft.
+
+    Attributes:
+        stored: The message, as it is in the log.
+        head: The room when the message took its number, or later.
+        lease: The lease that was offered, where it is the room's now: its holder is to send the message.
+        duplicate: The reference had been accepted before; ``stored`` has the number and the id of the message
+            that it was used for.
+    """
+
+    stored: Stored
+    head: Head
+    lease: str | None = None
+    duplicate: bool = False
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """What a pump is to send next.
+
+    Attributes:
+        messages: Ascending in ``seq``.
+        through: Every number up to this one has a message here, or is sealed.
+        hole: The number after that, where it is taken and has no message yet.
+    """
+
+    messages: list[Stored]
+    through: int
+    hole: int | None
+
+
+@dataclass(frozen=True)
 class Page:
     """A part of a room's log.
 
     Attributes:
         position: Where the log was before the part was read.
         messages: Ascending in ``seq``.
+        through: Everything up to this number, from where was asked for, is here.
         more: There are further messages in the direction of reading.
         complete: Nothing that was asked for is missing.
     """
 
     position: Head
     messages: list[Stored]
+    through: int
     more: bool
     complete: bool
 
@@ -101,42 +138,97 @@ class Messages:
     Args:
         client: boto3's DynamoDB client.
         table: The table.
+        heads: The heads of the logs.
         history_days: How long messages are kept; 0 for not at all.
         clock: Unix time in s.
+        sleep: Waits that many s.
 
     All methods raise ``StorageUnavailable`` when DynamoDB does not do it.
     """
 
     def __init__(
-        self, client: Any, table: str, history_days: int, clock: Callable[[], float] = time.time
+        self,
+        client: Any,
+        table: str,
+        heads: Heads,
+        history_days: int,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._client = client
         self._table = table
-        self._kept = history_days * DAY
+        self._heads = heads
+        self._history = history_days > 0
+        self._kept = history_days * DAY or KEPT_FOR_PUMP
+        self._refs_kept = history_days * DAY or REF_DAYS_WITHOUT_HISTORY * DAY
         self._clock = clock
-        self._heads = Heads(client, table, history_days, clock)
+        self._sleep = sleep
+        self._numbers = NewItems(client, table, clock)
+        self._claims = Claims(client, table, self._refs_kept, clock)
 
     def position(self, room: str) -> Head:
         """Read where a room's log is."""
         return self._heads.read(room)
 
-    def append(self, draft: Draft) -> Receipt:
+    def append(self, draft: Draft, lease: str) -> Receipt:
         """Give a message its number and store it; it is stored when this returns.
 
-        With a reference that was accepted before, nothing is stored and the first receipt comes back,
-        marked as a duplicate. The reference counts for its user and room.
+        With a reference that was accepted before, nothing is stored and the first message's receipt comes
+        back, marked as a duplicate. The reference counts for its user and room.
+
+        Args:
+            draft: The message.
+            lease: For whoever finds the room without a pump. Where this fails after it has taken the lease,
+                the lease is given back if that can be done.
         """
-        message_id = secrets.token_hex(8)
+        if draft.ref is None:
+            with translated():
+                return self._store(draft, lease)
+        # In a room at rest, the next number is known; without history, what became of it would not be.
+        rest = self._heads.at_rest(draft.room) if self._history else None
+        claim = Claim(secrets.token_hex(8), secrets.token_hex(4))
+        if rest is not None:
+            claim = replace(claim, seq=rest.seq + 1, epoch=rest.epoch or "")
         with translated():
-            for _ in range(TRIES):
-                head = self._heads.next_message(draft.room)
-                receipt = Receipt(
-                    head.seq, head.epoch or "", message_id, members_version=head.members_version
-                )
-                accepted = self._store(draft, receipt)
-                if accepted is not None:
-                    return accepted
-        raise StorageUnavailable
+            there = self._claims.take(_ref_key(draft), claim)
+            if there is None:
+                return self._store(draft, lease, claim, rest)
+            first = self._find(draft, there)
+            return first if isinstance(first, Receipt) else self._store(draft, lease, first)
+
+    def unsent(self, room: str, head: Head) -> Unsent:
+        """Read what is to be sent of a room, up to the last number of a head or as far as one query goes."""
+        if head.epoch is None or head.sent >= head.seq:
+            return Unsent([], head.seq, None)
+        with translated():
+            found, reached = self._items(room, head.epoch, head.sent + 1, head.seq, True, MOST_UNSENT)
+        items = {_seq(item): item for item in found}
+        through = head.sent
+        messages = []
+        while through + 1 in items:
+            through += 1
+            if "message" in items[through]:
+                messages.append(_to_stored(items[through]))
+        last = head.seq if reached is None else reached
+        return Unsent(messages, through, through + 1 if through < last else None)
+
+    def sealed(self, room: str, head: Head) -> Unsent:
+        """Read what ``unsent`` does, and seal the numbers that have no message: they will not get one."""
+        with translated():
+            found, reached = self._items(room, head.epoch or "", head.sent + 1, head.seq, True, MOST_UNSENT)
+            items = {_seq(item): item for item in found}
+            last = head.seq if reached is None else reached
+            for seq in range(head.sent + 1, last + 1):
+                if seq not in items:
+                    items[seq] = self._seal(room, head.epoch or "", seq)
+        messages = [_to_stored(items[seq]) for seq in sorted(items) if "message" in items[seq]]
+        return Unsent(messages, last, None)
+
+    def _seal(self, room: str, epoch: str, seq: int) -> dict[str, Any]:
+        """Seal a number, unless it has just got its message; what it has then."""
+        # A seal stands as long as a reference that may point to it.
+        item = self._item(room, epoch, seq, max(self._kept, self._refs_kept))
+        return self._put_number(item) or item
 
     def page(
         self,
@@ -147,7 +239,10 @@ class Messages:
         before: int | None = None,
         epoch: str | None = None,
     ) -> Page:
-        """Read a part of a room's log: the newest, or what comes after or before a number.
+        """Read a part of a room's log, in one query: the newest, or what comes after or before a number.
+
+        It ends before the first number that is taken and has no message yet: the pump will send that, or seal
+        it.
 
         Args:
             room: The room.
@@ -159,125 +254,164 @@ class Messages:
         position = self.position(room)
         log = position.epoch
         same_log = epoch in (None, log)
-        if log is None:
-            return Page(position, [], more=False, complete=same_log and self._kept > 0)
         if after is not None and not same_log:
             after = 0
-        with translated():
-            items = self._read(room, log, limit + 1, after, before)
-            whole = self._from_the_start(room, log, position, items, limit, after, before)
-            items = self._without_holes(room, log, items, after if whole else None)
-        messages = [_to_stored(item) for item in items if "message" in item]
-        more = len(messages) > limit
-        if more:
-            messages = messages[:limit] if after is not None else messages[-limit:]
-        return Page(position, messages, more, complete=same_log and whole and self._kept > 0)
+        if log is None or not self._history:
+            return Page(
+                position, [], max(after or 0, position.sent), False, complete=same_log and self._history
+            )
+        forward = after is not None
+        low = 0 if after is None else after + 1
+        high = position.seq if before is None else min(before - 1, position.seq)
+        if not forward:
+            # What is read has to go back to what has been sent: only so is it known that none is missing.
+            high = min(high, position.sent + SPARE)
+        items: list[dict[str, Any]] = []
+        reached = None
+        if low <= high:
+            with translated():
+                items, reached = self._items(room, log, low, high, forward, limit + SPARE)
+        found = items if forward else items[::-1]
+        # Whoever asks for what comes after a number has got everything up to it.
+        settled = max(position.sent, after or 0)
+        items = _before_hole(found, settled)
+        kept = _limited(items, limit, forward)
+        # Beyond a number that can still get a message there is nothing to read yet.
+        stopped = forward and len(items) < len(found)
+        more = len(kept) < len(items) or (reached is not None and not stopped)
+        last = _seq(kept[-1]) if kept else 0
+        if not forward or not more:
+            # What is not there of what has been sent has expired.
+            through = max(last, min(settled, high), after or 0)
+        elif len(kept) < len(items):
+            through = last
+        else:
+            through = min(reached or last, max(last, settled))
+        messages = [_to_stored(item) for item in kept if "message" in item]
+        # The number before the first of those that must be there.
+        first = after or 0
+        if not forward and (more or len(messages) == limit):
+            first = _seq(kept[0]) - 1 if kept else through
+        whole = (after is None or after <= position.seq) and through - first == len(kept)
+        return Page(position, messages, through, more, complete=same_log and whole)
 
-    def _store(self, draft: Draft, receipt: Receipt) -> Receipt | None:
-        """Write a message, its reference, or both; None where its number has been sealed."""
-        puts = []
-        if self._kept:
-            puts.append(self._put_message(draft, receipt))
-        if draft.ref is not None:
-            puts.append(self._put_ref(draft, receipt))
-        if not puts:
-            return receipt
-        reasons = transact(self._client, puts) if len(puts) > 1 else self._put(puts[0])
-        if not reasons:
-            return receipt
-        first = reasons[-1].get("Item") if draft.ref is not None else None
-        if first is not None:
-            if self._kept:
-                self._seal(draft.room, receipt.epoch, receipt.seq)
-            return Receipt(int(first["seq"]["N"]), first["epoch"]["S"], first["id"]["S"], duplicate=True)
-        # A put whose answer was lost is tried again by botocore, and meets itself.
-        mine = reasons[0].get("Item", {}).get("id") == {"S": receipt.id}
-        return receipt if mine else None
+    def _store(
+        self, draft: Draft, lease: str, claim: Claim | None = None, rest: Head | None = None
+    ) -> Receipt:
+        """Take a number and store a message under it, under another one where it has been sealed.
 
-    def _put(self, put: dict[str, Any]) -> list[dict[str, Any]]:
-        """Make one put of a transaction alone, at half the price; the answer is that of ``transact``."""
+        Args:
+            draft: The message.
+            lease: For whoever finds the room without a pump.
+            claim: The claim of its reference as it is; None where it has none.
+            rest: The room at rest, where the claim is for the number after that.
+        """
+        head: Head | None = None
+        message_id = claim.id if claim else secrets.token_hex(8)
+        owner = claim.owner if claim and rest else secrets.token_hex(4)
         try:
-            write(self._client.put_item, **put["Put"])
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            return [{"Code": CONDITION_FAILED, "Item": error.response.get("Item", {})}]
-        return []
+            for _ in range(TRIES):
+                head = self._heads.next_after(rest, draft.room, lease) if rest else None
+                is_claimed = head is not None
+                rest = None
+                if head is None:
+                    head = self._heads.next_message(draft.room, lease)
+                stored = _as_stored(draft, head.seq, head.epoch or "", message_id)
+                mine = lease if head.pump == lease else None
+                if claim is not None and not is_claimed:
+                    moved = Claim(message_id, owner, stored.seq, stored.epoch)
+                    other = self._claims.move(_ref_key(draft), claim, moved)
+                    if other is not None and other.id == message_id:
+                        # Somebody with the same reference was faster; the number stays without a message.
+                        first = self._find(draft, other)
+                        if isinstance(first, Receipt):
+                            return replace(first, head=head, lease=mine)
+                        claim = first
+                        continue
+                    claim = moved
+                if self._put_message(stored):
+                    return Receipt(stored, head, mine)
+            raise StorageUnavailable
+        except Exception:
+            self._give_back(draft.room, lease, head)
+            raise
 
-    def _put_message(self, draft: Draft, receipt: Receipt) -> dict[str, Any]:
+    def _give_back(self, room: str, lease: str, head: Head | None) -> None:
+        """Leave the room to the next publisher at once, where that can be done."""
+        if head is not None and head.pump == lease:
+            with suppress(StorageUnavailable):
+                self._heads.release(room, lease, Sent(head.sent, head.sent_at, head.between_ms))
+
+    def _find(self, draft: Draft, claim: Claim) -> Receipt | Claim:
+        """Find the message that a reference was used for.
+
+        Returns:
+            Its receipt; the claim as it is, where the message is not stored, nor will be under its number.
+        """
+        waited = 0.0
+        while (receipt := self._found(draft, claim)) is None and waited < CLAIM_SECONDS:
+            # Its writer is under way, or has died.
+            self._sleep(LOOK_SECONDS)
+            waited += LOOK_SECONDS
+            claim = self._claims.read(_ref_key(draft)) or claim
+        if receipt is not None:
+            return receipt
+        if claim.seq is not None:
+            there = self._seal(draft.room, claim.epoch, claim.seq)
+            if there.get("id") == {"S": claim.id}:
+                return self._found(draft, claim) or claim
+        return claim
+
+    def _found(self, draft: Draft, claim: Claim) -> Receipt | None:
+        """The message of a claim, where it has been stored."""
+        if claim.seq is None:
+            return None
+        head = self._heads.read(draft.room)
+        item = self._numbers.get(_key(draft.room, _entry(claim.seq)))
+        of_this_log = claim.epoch == head.epoch
+        if of_this_log and item is None and claim.seq > head.sent:
+            return None
+        if of_this_log and item is not None and item.get("id") != {"S": claim.id}:
+            return None
+        # What is not there any more has expired.
+        return Receipt(_as_stored(draft, claim.seq, claim.epoch, claim.id), head, duplicate=True)
+
+    def _put_message(self, stored: Stored) -> bool:
+        """Store a message under its number; False where the number has been sealed."""
         item = {
-            **self._number(draft.room, receipt.epoch, receipt.seq),
-            "id": {"S": receipt.id},
-            "message": {"S": draft.text},
-            "sentAt": {"N": str(draft.sent_at)},
+            **self._item(stored.room, stored.epoch, stored.seq, self._kept),
+            "id": {"S": stored.id},
+            "message": {"S": stored.text},
+            "sentAt": to_number(stored.sent_at),
         }
-        if draft.sender is not None:
-            item["from"] = {"S": draft.sender}
-        return self._put_number(item)
+        if stored.sender is not None:
+            item["from"] = {"S": stored.sender}
+        there = self._put_number(item)
+        # A put whose answer was lost is made again, and meets itself.
+        return there is None or there.get("id") == {"S": stored.id}
 
-    def _put_ref(self, draft: Draft, receipt: Receipt) -> dict[str, Any]:
-        kept = self._kept or REF_DAYS_WITHOUT_HISTORY * DAY
-        item = {
-            **_key(draft.room, f"ref#{draft.user}#{draft.ref}"),
-            "seq": {"N": str(receipt.seq)},
-            "epoch": {"S": receipt.epoch},
-            "id": {"S": receipt.id},
-            "expiresAt": {"N": str(int(self._clock()) + kept)},
-        }
-        # It is its user's, whatever log the room had when it was used.
-        return self._put_new(item)
-
-    def _put_number(self, item: dict[str, Any]) -> dict[str, Any]:
+    def _put_number(self, item: dict[str, Any]) -> dict[str, Any] | None:
         """Use a number, unless this log has used it: another log's does not count."""
-        return self._put_new(item, " OR epoch <> :epoch", {":epoch": item["epoch"]})
+        return self._numbers.put(item, "epoch <> :epoch", {":epoch": item["epoch"]})
 
-    def _put_new(
-        self, item: dict[str, Any], unless: str = "", values: Mapping[str, Any] = MappingProxyType({})
-    ) -> dict[str, Any]:
-        """Put an item where there is none; one that is there comes back in the refusal."""
-        return {
-            "Put": {
-                "TableName": self._table,
-                "Item": item,
-                "ConditionExpression": f"attribute_not_exists(entry) OR expiresAt <= :now{unless}",
-                "ExpressionAttributeValues": {":now": {"N": str(int(self._clock()))}, **values},
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-
-    def _seal(self, room: str, epoch: str, seq: int) -> dict[str, Any]:
-        """See to it that a number will not be used any more; the message where it has been already."""
-        item = self._number(room, epoch, seq)
-        there = self._put(self._put_number(item))
-        return there[0]["Item"] if there else item
-
-    def _number(self, room: str, epoch: str, seq: int) -> dict[str, Any]:
+    def _item(self, room: str, epoch: str, seq: int, kept: int) -> dict[str, Any]:
         """The item of a number: sealed as it is, and a message with more in it."""
         return {
             **_key(room, _entry(seq)),
-            "seq": {"N": str(seq)},
+            "seq": to_number(seq),
             "epoch": {"S": epoch},
-            "expiresAt": {"N": str(int(self._clock()) + self._kept)},
+            "expiresAt": self._numbers.expiry(kept),
         }
 
-    def _read(
-        self, room: str, epoch: str, wanted: int, after: int | None, before: int | None
-    ) -> list[dict[str, Any]]:
-        """Read until there are enough messages, sealed numbers not counted; ascending."""
-        low = 0 if after is None else after + 1
-        high = _LAST if before is None else before - 1
-        items: list[dict[str, Any]] = []
-        if low <= high:
-            for item in self._items(room, epoch, low, high, forward=after is not None):
-                items.append(item)
-                wanted -= "message" in item
-                if not wanted:
-                    break
-        return items if after is not None else items[::-1]
+    def _items(
+        self, room: str, epoch: str, low: int, high: int, forward: bool, limit: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """Read the items of a log that have not expired, by one query.
 
-    def _items(self, room: str, epoch: str, low: int, high: int, forward: bool) -> Iterator[dict[str, Any]]:
-        """Read the messages and sealed numbers of a log that have not expired."""
-        pages = live_pages(
-            self._client.query,
-            self._clock,
+        Returns:
+            The items, and the number that was read up to; None where that is all.
+        """
+        answer = self._client.query(
             TableName=self._table,
             KeyConditionExpression="roomId = :room AND entry BETWEEN :low AND :high",
             ExpressionAttributeValues={
@@ -287,50 +421,33 @@ class Messages:
             },
             ScanIndexForward=forward,
             ConsistentRead=True,
-            Limit=128,
+            Limit=limit,
         )
-        return (item for page in pages for item in page if item["epoch"]["S"] == epoch)
-
-    def _from_the_start(
-        self,
-        room: str,
-        log: str,
-        position: Head,
-        items: list[dict[str, Any]],
-        limit: int,
-        after: int | None,
-        before: int | None,
-    ) -> bool:
-        """Whether nothing has expired of what was asked for before the first item that was read."""
-        if self._clock() < position.since + self._kept:
-            return after is None or after <= position.seq
-        first = _seq(items[0]) if items else None
-        if after is None:
-            return first == 1 or before in (0, 1) or sum("message" in item for item in items) >= limit
-        if after >= position.seq or first == after + 1:
-            return after <= position.seq
-        # What came before it has not expired, so what came after it has not.
-        return any(True for _ in self._items(room, log, 0, after, forward=False))
-
-    def _without_holes(
-        self, room: str, epoch: str, items: list[dict[str, Any]], after: int | None
-    ) -> list[dict[str, Any]]:
-        """Seal the numbers that are missing between the items, or fill in what has just been written.
-
-        With ``after``, the numbers from there to the first item too.
-        """
-        if not items:
-            return []
-        known = {_seq(item): item for item in items}
-        start = min(known) if after is None else after + 1
-        for seq in range(start, max(known)):
-            if seq not in known:
-                known[seq] = self._seal(room, epoch, seq)
-        return [known[seq] for seq in sorted(known)]
+        now = self._clock()
+        items = [
+            item
+            for item in answer["Items"]
+            if item["epoch"]["S"] == epoch and int(item["expiresAt"]["N"]) > now
+        ]
+        last = answer.get("LastEvaluatedKey")
+        return items, int(last["entry"]["S"].partition("#")[2]) if last else None
 
 
-# No number has more digits in an entry.
-_LAST = 10**16 - 1
+def _before_hole(items: list[dict[str, Any]], settled: int) -> list[dict[str, Any]]:
+    """Leave out what comes after a number that can still get a message: none up to ``settled`` can."""
+    for place, item in enumerate(items):
+        if _seq(item) > settled + 1:
+            return items[:place]
+        settled = max(settled, _seq(item))
+    return items
+
+
+def _limited(items: list[dict[str, Any]], limit: int, forward: bool) -> list[dict[str, Any]]:
+    """Keep so many messages, the first or the last, and the sealed numbers among them."""
+    places = [place for place, item in enumerate(items) if "message" in item]
+    if len(places) <= limit:
+        return items
+    return items[: places[limit]] if forward else items[places[-limit - 1] + 1 :]
 
 
 def _key(room: str, entry: str) -> dict[str, Any]:
@@ -341,8 +458,16 @@ def _entry(seq: int) -> str:
     return f"seq#{seq:016}"
 
 
+def _ref_key(draft: Draft) -> dict[str, Any]:
+    return _key(draft.room, f"ref#{draft.user}#{draft.ref}")
+
+
 def _seq(item: dict[str, Any]) -> int:
     return int(item["seq"]["N"])
+
+
+def _as_stored(draft: Draft, seq: int, epoch: str, message_id: str) -> Stored:
+    return Stored(draft.room, seq, epoch, message_id, draft.sender, draft.text, draft.sent_at)
 
 
 def _to_stored(item: dict[str, Any]) -> Stored:

@@ -110,11 +110,11 @@ class Names:
         if left:
             self._delete(name, left)
 
-    def take(self, name: str, now_ms: int) -> int:
-        """Take a token for a frame.
+    def take(self, name: str, cost: int, now_ms: int) -> int:
+        """Take the tokens that a frame costs.
 
         Returns:
-            0, or the time in s after which there is one again.
+            0, or the time in s after which there are enough again.
         """
         if self._bucket is None:
             return 0
@@ -124,14 +124,12 @@ class Names:
                     self._client.update_item,
                     TableName=self._table,
                     Key=_key(name),
-                    UpdateExpression=self._bucket.expression,
-                    ConditionExpression=f"attribute_exists(connections) AND {self._bucket.condition}",
-                    ExpressionAttributeValues=self._bucket.values(now_ms),
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    **self._bucket.take(cost, now_ms, "attribute_exists(connections)"),
                 )
             except self._client.exceptions.ConditionalCheckFailedException as error:
                 item = error.response.get("Item")
-                return self._bucket.wait_seconds(item, now_ms) if item and ATTRIBUTE in item else 0
+                return self._bucket.wait_seconds(item, cost, now_ms) if item else 0
         return 0
 
     def _entries(self, name: str) -> set[str]:

@@ -8,20 +8,43 @@ same moment exactly one is the first, or the last.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from .entries import expiry_of, to_entry
-from .faults import translated
+from .faults import translated, write
+from .heads import Head
 
 
-@dataclass(frozen=True)
-class Crossing:
-    """A name that came into a room or went out of it: what the others there see."""
+class Crossing(msgspec.Struct, frozen=True, array_like=True):
+    """A name that came into a room or went out of it: what the others there see.
 
-    room: str
+    Attributes:
+        name: The name.
+        event: What it did.
+        at: Unix time in ms, to tell which of two is the later.
+    """
+
     name: str
     event: Literal["join", "leave"]
+    at: int
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What has changed of who is in a room.
+
+    Attributes:
+        room: The room.
+        crossings: Who came and went.
+        head: The room after that; None where it is too large for each change to be counted.
+        joined: How many connections have come, or gone where it is negative.
+    """
+
+    room: str
+    crossings: list[Crossing]
+    head: Head | None = None
+    joined: int = 0
 
 
 class Presence:
@@ -43,52 +66,88 @@ class Presence:
         Until ``kept_until`` the item is needed at least: for the name's other connections, which may expire
         later than this one.
         """
+        mine = {":one": {"SS": [to_entry(connection_id, expires_at)]}}
         with translated():
-            before = self._client.update_item(
-                TableName=self._table,
-                Key=_key(room, name),
-                UpdateExpression="ADD connections :one SET expiresAt = :kept",
-                ExpressionAttributeValues={
-                    ":one": {"SS": [to_entry(connection_id, expires_at)]},
-                    ":kept": {"N": str(kept_until)},
-                },
-                ReturnValues="ALL_OLD",
-            )
-        return None if self._live(before) else Crossing(room, name, "join")
+            try:
+                before = self._add(
+                    room,
+                    name,
+                    {**mine, ":kept": {"N": str(kept_until)}},
+                    UpdateExpression="ADD connections :one SET expiresAt = :kept",
+                    ConditionExpression="attribute_not_exists(expiresAt) OR expiresAt <= :kept",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                # Another connection of the name needs the item for longer.
+                before = self._add(room, name, mine, UpdateExpression="ADD connections :one")
+        return None if self._live(before.get("Attributes", {})) else self._crossing(name, "join")
 
     def depart(self, room: str, name: str, connection_id: str, expires_at: int) -> Crossing | None:
         """Take a connection out; the crossing where it was there, and the name's last in the room."""
         mine = to_entry(connection_id, expires_at)
         with translated():
             try:
-                before = self._client.update_item(
+                # Most names have one connection: then this is all.
+                write(
+                    self._client.delete_item,
                     TableName=self._table,
                     Key=_key(room, name),
-                    UpdateExpression="DELETE connections :one",
-                    ConditionExpression="contains(connections, :mine)",
-                    ExpressionAttributeValues={":one": {"SS": [mine]}, ":mine": {"S": mine}},
-                    ReturnValues="ALL_OLD",
+                    ConditionExpression="connections = :mine",
+                    ExpressionAttributeValues={":mine": {"SS": [mine]}},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
-            except self._client.exceptions.ConditionalCheckFailedException:
-                return None
-            if self._live(before) - {mine}:
-                return None
-            self._delete_if_empty(room, name)
-        return Crossing(room, name, "leave")
+            except self._client.exceptions.ConditionalCheckFailedException as error:
+                if mine not in _entries(error.response.get("Item", {})):
+                    return None
+                if not self._take_out(room, name, mine):
+                    return None
+        return self._crossing(name, "leave")
 
-    def _delete_if_empty(self, room: str, name: str) -> None:
-        # It is not where somebody of that name has come meanwhile, or one that has expired is in it.
+    def _add(self, room: str, name: str, values: dict[str, Any], **expressions: Any) -> dict[str, Any]:
+        return write(
+            self._client.update_item,
+            TableName=self._table,
+            Key=_key(room, name),
+            ExpressionAttributeValues=values,
+            ReturnValues="ALL_OLD",
+            **expressions,
+        )
+
+    def _take_out(self, room: str, name: str, mine: str) -> bool:
+        """Take an entry out of a set that has others; whether it was there, and the last that lives."""
+        try:
+            before = write(
+                self._client.update_item,
+                TableName=self._table,
+                Key=_key(room, name),
+                UpdateExpression="DELETE connections :one",
+                ConditionExpression="contains(connections, :mine)",
+                ExpressionAttributeValues={":one": {"SS": [mine]}, ":mine": {"S": mine}},
+                ReturnValues="ALL_OLD",
+            )["Attributes"]
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        if self._live(before) - {mine}:
+            return False
+        # It stays where somebody of that name has come meanwhile, or one that has expired is in it.
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.delete_item(
+            write(
+                self._client.delete_item,
                 TableName=self._table,
                 Key=_key(room, name),
                 ConditionExpression="attribute_not_exists(connections)",
             )
+        return True
 
-    def _live(self, answer: dict[str, Any]) -> set[str]:
+    def _live(self, item: dict[str, Any]) -> set[str]:
         """The entries of a set that have not expired: a connection can die without a word."""
-        entries = answer.get("Attributes", {}).get("connections", {}).get("SS", [])
-        return {entry for entry in entries if expiry_of(entry) > self._clock()}
+        return {entry for entry in _entries(item) if expiry_of(entry) > self._clock()}
+
+    def _crossing(self, name: str, event: Literal["join", "leave"]) -> Crossing:
+        return Crossing(name, event, int(self._clock() * 1000))
+
+
+def _entries(item: dict[str, Any]) -> set[str]:
+    return set(item.get("connections", {}).get("SS", ()))
 
 
 def _key(room: str, name: str) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """Who is in a room: the memberships in ``ChatRooms``, read page by page."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from ..wire.events import Form
+from .faults import translated
 from .pages import live_pages
 
 
@@ -48,39 +48,57 @@ class Rooms:
         self._clock = clock
         self._page_size = page_size
 
-    def pages(self, room: str) -> Iterator[list[Member]]:
+    def pages(self, room: str, after: str | None = None) -> Iterator[list[Member]]:
         """Read the members of a room that have not expired, a page at a time, as they are then.
+
+        Args:
+            room: The room.
+            after: Members that come after this connection; None for all.
 
         Raises:
             StorageUnavailable: A page could not be read.
         """
-        pages = self._pages(
-            self._client.query,
-            KeyConditionExpression="roomId = :room",
-            ExpressionAttributeValues={":room": {"S": room}},
-            ConsistentRead=True,
-            Limit=self._page_size,
-        )
+        pages = live_pages(self._client.query, self._clock, **self._query(room, after, self._page_size))
         return ([to_member(item) for item in page] for page in pages)
 
     def members(self, room: str) -> Iterator[Member]:
         """Read the members of a room, as ``pages`` does."""
         return (member for page in self.pages(room) for member in page)
 
-    def sizes(self) -> Counter[str]:
-        """Count the connections of each room that has any, personal rooms left out.
+    def part(self, room: str, limit: int, after: str | None = None) -> tuple[list[Member], str | None]:
+        """Read so many members of a room, by one query.
 
-        This reads all memberships there are, 1 MB (some 8,000 of them) a request.
+        Returns:
+            Those that have not expired, and the connection after which to read on; None where that is all.
+
+        Raises:
+            StorageUnavailable: They could not be read.
+        """
+        with translated():
+            answer = self._client.query(**self._query(room, after, limit))
+        members = [to_member(item) for item in answer["Items"]]
+        last = answer.get("LastEvaluatedKey")
+        now = self._clock()
+        return [each for each in members if each.expires_at > now], last and last["connectionid"]["S"]
+
+    def count(self, room: str) -> int:
+        """Count the members of a room by reading all of them.
 
         Raises:
             StorageUnavailable: A page could not be read.
         """
-        pages = self._pages(self._client.scan, ProjectionExpression="roomId, expiresAt")
-        ids = (item["roomId"]["S"] for page in pages for item in page)
-        return Counter(room for room in ids if room[0] not in "@#")
+        return sum(len(page) for page in self.pages(room))
 
-    def _pages(self, read: Callable[..., Any], **arguments: Any) -> Iterator[list[dict[str, Any]]]:
-        return live_pages(read, self._clock, TableName=self._table, **arguments)
+    def _query(self, room: str, after: str | None, limit: int) -> dict[str, Any]:
+        begin = {"roomId": {"S": room}, "connectionid": {"S": after}} if after is not None else None
+        return {
+            "TableName": self._table,
+            "KeyConditionExpression": "roomId = :room",
+            "ExpressionAttributeValues": {":room": {"S": room}},
+            "ConsistentRead": True,
+            "Limit": limit,
+            **({"ExclusiveStartKey": begin} if begin else {}),
+        }
 
 
 def to_member(item: dict[str, Any]) -> Member:

@@ -5,6 +5,7 @@ asked for none (wscat) gets lines of text, and nothing where an event has no lin
 """
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Literal
 
@@ -18,6 +19,8 @@ from .requests import LOBBY
 LARGEST = 128 * 1024
 # What is left is for the rest of the event.
 LARGEST_LIST = LARGEST - 8 * 1024
+# API Gateway meters what is sent in units of 32 KB: a frame below that counts once.
+METERED = 32 * 1024
 
 _LINE_BREAKS = re.compile(r"[\n\u2028\u2029]")
 
@@ -62,6 +65,20 @@ class Message(Event, frozen=True, tag="message"):
         return [f"{_where(self.room)}{self.sender or 'Echo'}: {self.message}"]
 
 
+class Messages(Event, frozen=True, tag="messages"):
+    """Several messages of a room in one frame, ascending in ``seq``: what was said in quick succession.
+
+    They are of one ``room`` and ``epoch``, and each is as in ``message``.
+    """
+
+    room: str
+    epoch: str
+    messages: list[Message]
+
+    def lines(self) -> list[str]:
+        return [line for message in self.messages for line in message.lines()]
+
+
 class Private(Event, frozen=True, tag="private"):
     """Somebody said something to a user; the sender's own connections see it too."""
 
@@ -97,8 +114,9 @@ class Joined(Event, frozen=True, tag="joined"):
     """You are in a room.
 
     Whatever is said from now on has a greater ``seq`` and is sent to you, or is in the history after
-    ``seq``. ``members`` has names with their numbers of connections, 500 at most; ``count`` is the
-    number of all connections there.
+    ``seq``. ``members`` has names with their numbers of connections; ``count`` is the number of all
+    connections there. In a crowd, ``members`` is empty: ask ``who``. A crowd is a room of more than 100
+    connections, or however many the chat sets by ``CHAT_PRESENCE_MEMBERS``.
     """
 
     room: str
@@ -122,19 +140,42 @@ class Left(Event, frozen=True, tag="left"):
         return [f"Left {self.room}"]
 
 
-class Presence(Event, frozen=True, tag="presence"):
-    """The first connection of a user came into a room that you are in, or the last one went."""
+class Presence(Event, frozen=True, tag="presence", omit_defaults=True):
+    """The first connection of a user came into a room that you are in, or the last one went.
+
+    A crowd is not told: it hears ``occupancy``. ``at`` is the server's clock, in ms: of two of these events
+    about the same name in the same room, the one with the smaller ``at`` is outdated. Where several users
+    left at once, ``names`` has all of them, and ``name`` is the first; otherwise it is left out.
+    """
 
     room: str
     name: str
     event: Literal["join", "leave"]
+    at: int
+    names: list[str] | None = None
 
     def lines(self) -> list[str]:
-        return [f"* {self.name} {'joined' if self.event == 'join' else 'left'} {self.room}"]
+        who = ", ".join(self.names or [self.name])
+        return [f"* {who} {'joined' if self.event == 'join' else 'left'} {self.room}"]
+
+
+class Occupancy(Event, frozen=True, tag="occupancy"):
+    """The number of connections in a crowd that you are in has changed.
+
+    A crowd is told this, once in some seconds at most, in place of ``presence`` and ``typing``.
+    """
+
+    passing = True
+
+    room: str
+    count: int
+
+    def lines(self) -> list[str]:
+        return []
 
 
 class Typing(Event, frozen=True, tag="typing"):
-    """Somebody in a room is typing, or has stopped."""
+    """Somebody in a room is typing, or has stopped. A crowd is not told."""
 
     passing = True
 
@@ -147,21 +188,27 @@ class Typing(Event, frozen=True, tag="typing"):
 
 
 class WhoIsThere(Event, frozen=True, tag="who"):
-    """Who is in a room: names with their numbers of connections, 500 at most.
+    """A page of who is in a room: names with their numbers of connections.
 
-    ``nameless`` is the number of connections without a name, ``count`` that of all.
+    ``nameless`` is the number of connections without a name on this page; ``count`` is the number of all
+    connections in the room. ``more`` says that there are further pages: ask again with this ``after``, which
+    means nothing else and is null on the last page. A name whose connections are on two pages is on both, and
+    its numbers add up.
     """
 
     room: str
     members: dict[str, int]
     nameless: int
     count: int
+    more: bool = False
+    after: str | None = None
     ref: str | None = None
 
     def lines(self) -> list[str]:
         names = [f"{name} ({number})" for name, number in self.members.items()]
         nameless = [f"{self.nameless} nameless"] if self.nameless else []
-        return [f"In {self.room}: {', '.join(names + nameless) or 'nobody'}"]
+        more = f"; more after {self.after}" if self.more else ""
+        return [f"In {self.room}: {', '.join(names + nameless) or 'nobody'}{more}"]
 
 
 class RoomList(Event, frozen=True, tag="rooms"):
@@ -177,11 +224,14 @@ class RoomList(Event, frozen=True, tag="rooms"):
 class StoredMessages(Event, frozen=True, tag="history"):
     """Stored messages of a room, ascending in ``seq``.
 
-    ``seq`` and ``epoch`` are the room's newest. ``more`` says that there are further messages in the
-    direction that was asked for: ask again, after the last or before the first of these. ``complete``
-    says that nothing that was asked for is missing: false where part of it has expired, was never
-    stored, or the ``epoch`` of the request is not the room's. A ``seq`` that a complete answer leaves
-    out was never used, and never will be.
+    ``seq`` and ``epoch`` are the room's newest. ``through`` is how far the answer reaches: every message up
+    to that number that there is, or ever will be, is in the answer or has expired, counted from ``after``,
+    or from the first of these messages where no ``after`` was given. A greater number may be in use, and
+    its message not stored yet. ``more`` says that there may be further messages in the direction that was
+    asked for, even if this answer has none. Ask again: after ``through``, or before the first of these.
+    ``complete`` says that nothing is missing from the answer, as far as it reaches: false where part of it
+    has expired, was never stored, or the ``epoch`` of the request is not the room's. A ``seq`` that
+    a complete answer leaves out was never used, and never will be.
     """
 
     room: str
@@ -190,6 +240,7 @@ class StoredMessages(Event, frozen=True, tag="history"):
     messages: list[Message]
     more: bool
     complete: bool
+    through: int
     ref: str | None = None
 
     def lines(self) -> list[str]:
@@ -240,7 +291,14 @@ class HelpText(Event, frozen=True, tag="help"):
 class Goodbye(Event, frozen=True, tag="goodbye"):
     """The server is about to close this connection.
 
-    ``retryAfter`` is the time in s after which to connect again, null where that would not help.
+    ``retryAfter`` is the time in s after which to connect again, null where that would not help. ``code`` is
+    one of these, or one that later versions add:
+
+    - ``not_registered``: the server does not know this connection any more.
+    - ``token_expired``: the token of this connection has expired.
+    - ``disconnected``: an operator ends it.
+    - ``slow_reader``: it does not read what it is sent. What it has missed is in the history.
+    - ``rate_limited``: it went on sending although it was told that it is too fast.
     """
 
     code: str
@@ -267,20 +325,57 @@ class Error(Event, frozen=True, tag="error"):
         return [f"Error: {self.message}"]
 
 
+def frames(messages: Sequence[Message]) -> list[Event]:
+    """Pack messages into as few frames as can be, each below ``METERED`` bytes in both forms.
+
+    Args:
+        messages: In the order in which they are to be sent. Those that follow each other in one room and
+            epoch can share a frame.
+
+    Returns:
+        For each frame the event that it is: a ``Message`` where one is alone, otherwise ``Messages``.
+    """
+    if len(messages) == 1:
+        return [messages[0]]
+    packed: list[Event] = []
+    batch: list[Message] = []
+    left = dict.fromkeys(Form, 0)
+    for message in messages:
+        sizes = {form: len(_payload(message, form)) + 1 for form in Form}
+        mixed = batch and (message.room, message.epoch) != (batch[0].room, batch[0].epoch)
+        if mixed or any(sizes[form] > left[form] for form in Form):
+            packed += _frame(batch)
+            batch = []
+            empty = Messages(room=message.room, epoch=message.epoch, messages=[])
+            left = {form: METERED - len(_payload(empty, form)) for form in Form}
+        batch.append(message)
+        left = {form: left[form] - sizes[form] for form in Form}
+    return packed + _frame(batch)
+
+
 def render(event: Event, form: Form) -> str | None:
     """Render an event for the wire; None where this form says nothing.
 
     Raises:
         TooLarge: It is more than API Gateway sends.
     """
-    if form is Form.JSON:
-        payload = _ENCODER.encode(event)
-    else:
-        # A message of two lines must not look like two messages.
-        payload = "\n".join(_LINE_BREAKS.sub(" ⏎ ", line) for line in event.lines()).encode()
+    payload = _payload(event, form)
     if len(payload) > LARGEST:
         raise TooLarge(len(payload), LARGEST)
     return payload.decode() or None
+
+
+def _payload(event: Event, form: Form) -> bytes:
+    if form is Form.JSON:
+        return _ENCODER.encode(event)
+    # A message of two lines must not look like two messages.
+    return "\n".join(_LINE_BREAKS.sub(" ⏎ ", line) for line in event.lines()).encode()
+
+
+def _frame(batch: Sequence[Message]) -> list[Event]:
+    if len(batch) <= 1:
+        return list(batch)
+    return [Messages(room=batch[0].room, epoch=batch[0].epoch, messages=list(batch))]
 
 
 def _where(room: str) -> str:

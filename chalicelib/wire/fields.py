@@ -7,6 +7,8 @@ import re
 import unicodedata
 from typing import Any, ClassVar, Self
 
+from .lookalikes import shows
+
 LONGEST_MESSAGE = 4096
 LONGEST_NAME = 32
 # In characters. API Gateway itself takes 10 KB of headers and 4 KB of URL.
@@ -18,8 +20,10 @@ _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # Unicode categories that no name has: controls, formats (bidi and zero-width among them),
 # surrogates, private use, line and paragraph separators.
 _NOT_IN_NAMES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-# Letters and marks that show nothing: fillers, the braille blank, the grapheme joiner.
-_BLANK_LETTERS = set("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# Letters, marks and signs that show nothing: fillers, blanks, the grapheme joiner, the null note head.
+_BLANK_LETTERS = set(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U00013441\U00013442\U00016fe4\U0001d159"
+)
 
 
 class Field(str):
@@ -74,7 +78,7 @@ class AnyRoom(Field):
 class Name(Field):
     """The name of a user: NFKC, runs of white space as one blank."""
 
-    rule = "must be 1-32 characters, no control or invisible ones, no '@' or '#'"
+    rule = "must be 1-32 characters, not marks alone, no control or invisible ones, no '@' or '#'"
     schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": "^[^@#]+$"}
 
     @classmethod
@@ -86,7 +90,7 @@ class Name(Field):
             return None
         if not 1 <= len(normal) <= LONGEST_NAME or "@" in normal or "#" in normal:
             return None
-        return normal
+        return normal if shows(normal) else None
 
 
 class Text(Field):
@@ -129,6 +133,17 @@ class Epoch(Field):
     """The ``epoch`` of a room, as an event gave it."""
 
     rule = "must be the epoch that an event gave"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": 64}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        return Ref.clean(value)
+
+
+class Cursor(Field):
+    """Where the next page begins; only the server knows what it means."""
+
+    rule = "must be the after that an answer gave"
     schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": 64}
 
     @classmethod

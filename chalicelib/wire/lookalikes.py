@@ -4,6 +4,7 @@ A part of Unicode's table of confusables (UTS 39): the letters and digits that c
 in the usual fonts. It is no fence against every likeness, such as ``rn`` and ``m``.
 """
 
+import re
 import unicodedata
 
 _LATIN = str.maketrans(
@@ -19,7 +20,24 @@ _LATIN = str.maketrans(
 )
 
 
+# Characters that show nothing wherever they are (Unicode's Default_Ignorable_Code_Point), but for the
+# formats, which are in no name: joiners, fillers, selectors of a variant.
+_IGNORED = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+_DOT_ABOVE = "\u0307"
+
+
 def skeleton(name: str) -> str:
     """What a name looks like; names that look the same have the same."""
-    bare = "".join(c for c in unicodedata.normalize("NFD", name.translate(_LATIN)) if c != "\u0307")
-    return bare.translate(_LATIN)
+    letters = unicodedata.normalize("NFD", _IGNORED.sub("", name).translate(_LATIN))
+    return letters.replace(_DOT_ABOVE, "").translate(_LATIN)
+
+
+def shows(name: str) -> bool:
+    r"""Whether there is something to see of a name: more than blanks, marks, and what shows nothing.
+
+    >>> shows("Zo\u00eb"), shows("\u0308"), shows("\ufe0f")
+    (True, False, False)
+    """
+    return any(unicodedata.category(letter)[0] not in "MZC" for letter in _IGNORED.sub("", name))

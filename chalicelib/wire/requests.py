@@ -10,10 +10,11 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import BadJson, BadRequest
-from .fields import AnyRoom, Epoch, Field, Name, Ref, Room, Text, Token
+from .fields import AnyRoom, Cursor, Epoch, Field, Name, Ref, Room, Text, Token
 
 LOBBY = Room("lobby")
 LONGEST_HISTORY = 100
+MOST_MEMBERS = 500
 
 _AT_FIELD = re.compile(r"(?P<why>.*) - at `\$\.(?P<field>\w+)`")
 
@@ -55,16 +56,22 @@ class LeaveRoom(Request, frozen=True):
 
 
 class TypingIndicator(Request, frozen=True):
-    """Show the others in a room that you are typing, or have stopped."""
+    """Show the others in a room that you are typing, or have stopped. In a crowd nobody is told."""
 
     room: Room = LOBBY
     typing: bool = True
 
 
 class Who(Request, frozen=True):
-    """Ask who is in a room."""
+    """Ask who is in a room: for the first page, or for the one ``after`` another.
+
+    ``after`` is what the answer with the other page gave. ``limit`` is the number of connections on a page;
+    a page can have fewer and not be the last.
+    """
 
     room: Room = LOBBY
+    limit: Annotated[int, Meta(ge=1, le=MOST_MEMBERS)] = MOST_MEMBERS
+    after: Cursor | None = None
 
 
 class ListRooms(Request, frozen=True):
@@ -74,7 +81,8 @@ class ListRooms(Request, frozen=True):
 class History(Request, frozen=True):
     """Ask for the stored messages of a room: the newest, or those after or before a ``seq``.
 
-    A client that comes back asks for those ``after`` the last it has, with the ``epoch`` that it had.
+    A client that comes back asks for those ``after`` the last it has, with the ``epoch`` that it had; and,
+    as long as the answer says ``more``, for those after its ``through``.
     The room can be your own personal one, ``@name``, which has the private messages sent to you.
     """
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from chalicelib.wire.events import Event
 from local.page import Page
 from tests.browser.background import Background
 from tests.rig.chat_server import ChatServer
@@ -53,6 +54,23 @@ class Served:
                 await self.server.publish(text, room, **how)
 
         self.do(publish())
+
+    def publish_round(self, *texts: str, **how: Any) -> None:
+        """Let ann say several things in the lobby, in one frame."""
+        self.do(self.server.publish_round(*texts, **how))
+
+    def tell(self, *events: Event) -> None:
+        """Send events by the newest connection."""
+
+        async def tell() -> None:
+            for event in events:
+                await self.server.visitors[-1].tell(event)
+
+        self.do(tell())
+
+    def occupy(self, count: int, room: str = "lobby") -> None:
+        """Let a room be a crowd of so many."""
+        self.do(self.server.occupy(count, room))
 
     def cut(self, number: int) -> None:
         """Break the connection of this number, from 1 on."""

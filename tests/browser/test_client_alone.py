@@ -1,9 +1,11 @@
 """chat-client.js without the page, as others use it."""
 
+import time
 from typing import Any
 
 import pytest
 
+from chalicelib.wire.events import Presence
 from tests.browser.conftest import Visit
 from tests.browser.person import SECONDS, Person
 from tests.browser.served import Served
@@ -16,7 +18,8 @@ async ([url, options]) => {
   const {ChatClient} = await import("/chat-client.js");
   window.chat = new ChatClient(url, {random: () => 0.5, ...options});
   window.given = [];
-  for (const type of ["message", "private", "missed", "begun", "expelled", "state", "rollover", "error"]) {
+  const others = ["missed", "begun", "expelled", "state", "rollover", "error"];
+  for (const type of ["message", "private", "presence", "occupancy", ...others]) {
     chat.addEventListener(type, ({detail}) => given.push(detail));
   }
   await chat.connect();
@@ -33,6 +36,18 @@ async ([method, ...given]) => {
 }
 """
 
+# Keeps the actions that are sent.
+RECORD = """
+() => {
+  window.sent = [];
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (frame) {
+    sent.push(JSON.parse(frame).action);
+    send.call(this, frame);
+  };
+}
+"""
+
 
 class Client:
     """A ChatClient in a browser that is not on the page."""
@@ -40,6 +55,12 @@ class Client:
     def __init__(self, person: Person, served: Served, **options: Any) -> None:
         self._page = person.page
         self._page.evaluate(OPEN, [served.server.url, options])
+
+    def begin(self, method: str, times: int = 1) -> None:
+        """Call so many times at once, and do not wait for what comes of it."""
+        self._page.evaluate(
+            "([method, times]) => { while (times--) chat[method]().catch(() => {}); }", [method, times]
+        )
 
     def call(self, method: str, *arguments: Any) -> Any:
         return self._page.evaluate(CALL, [method, *arguments])
@@ -51,6 +72,21 @@ class Client:
             [kind, field],
         )
         return found
+
+
+@pytest.fixture
+def frozen(served: Served, visit: Visit) -> Person:
+    """Somebody at the door, with a clock that runs when the test says so."""
+    person = visit("about:blank")
+    person.page.clock.install()
+    person.page.goto(served.url)
+    person.page.clock.pause_at(time.time() + 60)
+    return person
+
+
+def pass_by(person: Person, seconds: float) -> None:
+    """Let so much time pass."""
+    person.page.clock.run_for(int(seconds * 1000))
 
 
 @pytest.fixture
@@ -157,3 +193,212 @@ def test_what_comes_too_fast_is_sent_again_in_time(served: Served, alone: Person
     served.server.faults["onMessage"] = [Fault.TOO_FAST]
     assert client.call("say", "hi")["seq"] == 1
     assert len(served.server.visitors[0].asked("onMessage")) == 2
+
+
+def test_messages_of_one_frame_are_given_like_others(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob")
+    [visitor] = served.server.visitors
+    served.publish_round("one", "two", "three")
+    assert eventually(lambda: client.given("message", "message") == ["one", "two", "three"], SECONDS)
+    client.call("ping")
+    assert len(visitor.asked("history")) == 1, "it asked for what it had been sent"
+    served.publish_round("four", "five", lost=True)
+    served.publish_round("six", "seven")
+    texts = ["one", "two", "three", "four", "five", "six", "seven"]
+    assert eventually(lambda: client.given("message", "message") == texts, SECONDS)
+
+
+def test_numbers_that_were_never_used_are_asked_about_once(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob")
+    served.server.numbers = 100
+    served.publish("one")
+    served.server.skip(250)
+    served.cut(1)
+    again = served.do(served.server.until(2, "history", 3), SECONDS)
+    assert [question["after"] for question in again.asked("history")] == [1, 101, 201]
+    served.publish("two")
+    assert eventually(lambda: client.given("message", "message") == ["one", "two"], SECONDS)
+    client.call("ping")
+    assert len(again.asked("history")) == 3
+
+
+def test_a_presence_event_that_is_outdated_is_not_given(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob")
+    served.tell(
+        Presence(room="lobby", name="ann", event="leave", at=6),
+        Presence(room="lobby", name="ann", event="join", at=5),
+        Presence(room="lobby", name="ann", event="leave", at=4, names=["ann", "carol", "dave"]),
+        Presence(room="cats", name="ann", event="join", at=5),
+    )
+    client.call("ping")
+    assert client.given("presence", "names") == [["ann"], ["carol", "dave"], ["ann"]]
+    assert client.given("presence", "name") == ["ann", "carol", "ann"]
+    assert client.given("presence", "event") == ["leave", "leave", "join"]
+
+
+def test_the_number_of_connections_is_what_was_heard_last(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob")
+    assert client.call("count") is None
+    client.call("who")
+    assert client.call("count") == 1
+    served.occupy(1234)
+    client.call("ping")
+    assert client.given("occupancy", "count") == [1234]
+    assert client.call("count") == 1234
+    client.call("join", "cats")
+    assert client.call("count", "cats") == 1234
+    client.call("leave", "cats")
+    assert client.call("count", "cats") is None
+
+
+def test_who_gives_all_pages_or_one(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob")
+    served.server.members = {"ann": 2, "bob": 3, "carol": 1, "dave": 4}
+    # Pages of three connections: two of them have some of bob's, and two some of dave's.
+    served.server.page = 3
+    there = client.call("who")
+    assert (there["members"], there["count"]) == (served.server.members, 10)
+    assert (there["more"], there["after"]) == (False, None)
+    assert [each.get("after") for each in served.server.visitors[0].asked("who")] == [None, "3", "6", "9"]
+    first = client.call("who", "lobby", {"limit": 2})
+    assert (first["members"], first["after"]) == ({"ann": 2}, "2")
+    second = client.call("who", "lobby", {"after": "2"})
+    assert (second["members"], second["after"]) == ({"bob": 3}, "5")
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(20, 0.25), (1000, 1.0), (10_000, 10.0)])
+def test_a_gap_is_asked_about_the_later_the_larger_the_room(
+    count: int, seconds: float, served: Served, frozen: Person
+) -> None:
+    client = Client(frozen, served, name="bob")
+    served.occupy(count)
+    served.publish("one", lost=True)
+    served.publish("two")
+    client.call("ping")
+    # Half of the time over which the room's clients spread their questions.
+    pass_by(frozen, seconds - 0.05)
+    client.call("ping")
+    assert len(served.server.visitors[0].asked("history")) == 1
+    pass_by(frozen, 0.1)
+    served.do(served.server.until(1, "history", 2), SECONDS)
+    assert eventually(lambda: client.given("message", "message") == ["one", "two"], SECONDS)
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(500, 0.5), (10_000, 1.0)])
+def test_who_comes_back_into_a_large_room_asks_a_little_later(
+    count: int, seconds: float, served: Served, frozen: Person
+) -> None:
+    client = Client(frozen, served, name="bob")
+    served.occupy(count)
+    client.call("ping")
+    served.cut(1)
+    assert eventually(lambda: client.given("state", "state")[-1] == "waiting", SECONDS)
+    pass_by(frozen, 0.3)
+    assert eventually(lambda: client.given("state", "state")[-1] == "open", SECONDS)
+    pass_by(frozen, seconds - 0.05)
+    client.call("ping")
+    assert served.server.visitors[1].asked("history") == []
+    pass_by(frozen, 0.1)
+    served.do(served.server.until(2, "history"), SECONDS)
+
+
+def test_a_gap_of_the_last_connection_does_not_hold_up_the_next(served: Served, frozen: Person) -> None:
+    client = Client(frozen, served, name="bob")
+    served.occupy(10_000)
+    served.publish("one", lost=True)
+    served.publish("two")
+    client.call("ping")
+    served.cut(1)
+    assert eventually(lambda: client.given("state", "state")[-1] == "waiting", SECONDS)
+    pass_by(frozen, 0.3)
+    assert eventually(lambda: client.given("state", "state")[-1] == "open", SECONDS)
+    # Of the gap it would be asked after 10 s.
+    pass_by(frozen, 1.1)
+    again = served.do(served.server.until(2, "history"), SECONDS)
+    assert eventually(lambda: client.given("message", "message") == ["one", "two"], SECONDS)
+    pass_by(frozen, 10)
+    client.call("ping")
+    assert len(again.asked("history")) == 1
+
+
+def test_only_some_rooms_are_asked_for_at_the_same_time(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob", rooms=[f"room{number}" for number in range(9)])
+    served.server.faults["history"] = [Fault.IGNORED] * 4
+    served.cut(1)
+    again = served.do(served.server.until(2, "history", 4), SECONDS)
+    # It is served after whatever was sent before it.
+    client.call("ping")
+    assert len(again.asked("history")) == 4
+
+
+def test_after_a_ping_the_rooms_are_not_all_asked_for_at_once(served: Served, frozen: Person) -> None:
+    client = Client(frozen, served, name="bob", rooms=[f"room{number}" for number in range(9)])
+    pass_by(frozen, 300)
+    [visitor] = served.server.visitors
+    served.do(served.server.until(1, "ping"), SECONDS)
+    client.call("ping")
+    pass_by(frozen, 1.9)
+    client.call("ping")
+    assert len(visitor.asked("history")) == 9
+    pass_by(frozen, 0.2)
+    served.do(served.server.until(1, "history", 18), SECONDS)
+
+
+def test_after_a_refusal_nothing_is_sent_until_its_time_has_passed(served: Served, frozen: Person) -> None:
+    client = Client(frozen, served, name="bob")
+    frozen.page.evaluate(RECORD)
+    served.server.faults["who"] = [Fault.TOO_FAST]
+    client.begin("who")
+    served.do(served.server.until(1, "who"), SECONDS)
+    served.publish("after the refusal")
+    assert eventually(lambda: client.given("message", "message"), SECONDS)
+    client.begin("listRooms")
+    frozen.page.evaluate("chat.wake()")
+    pass_by(frozen, 1.4)
+    assert frozen.page.evaluate("sent") == ["who"]
+    pass_by(frozen, 0.2)
+    served.do(served.server.until(1, "listRooms"), SECONDS)
+    assert frozen.page.evaluate("sent") == ["who", "ping", "who", "listRooms"]
+
+
+def test_that_one_types_is_sent_at_once_or_not_at_all(served: Served, frozen: Person) -> None:
+    client = Client(frozen, served, name="bob")
+    frozen.page.evaluate(RECORD)
+    served.server.faults["typingIndicator"] = [Fault.TOO_FAST]
+    assert client.call("typing") == ["RequestFailed", "rate_limited"]
+    assert client.call("typing") == ["Closed", None]
+    pass_by(frozen, 1.6)
+    assert client.call("typing")["type"] == "ack"
+    assert frozen.page.evaluate("sent") == ["typingIndicator"] * 2
+
+
+def test_what_has_queued_up_is_sent_one_by_one(served: Served, frozen: Person) -> None:
+    client = Client(frozen, served, name="bob")
+    [visitor] = served.server.visitors
+    served.server.faults["who"] = [Fault.TOO_FAST] * 3 + [Fault.IGNORED]
+    client.begin("who", 3)
+    served.do(served.server.until(1, "who", 3), SECONDS)
+    served.publish("after the refusals")
+    assert eventually(lambda: client.given("message", "message"), SECONDS)
+    pass_by(frozen, 1.6)
+    served.do(served.server.until(1, "who", 4), SECONDS)
+    # One need not wait: a pong would say that the connection is alive.
+    frozen.page.evaluate("chat.wake()")
+    served.do(served.server.until(1, "ping"), SECONDS)
+    assert len(visitor.asked("who")) == 4
+    # Its reply is lost, and keeps back no others for long.
+    pass_by(frozen, 1.1)
+    served.do(served.server.until(1, "who", 6), SECONDS)
+
+
+def test_no_more_are_under_way_at_once_than_the_window(served: Served, frozen: Person) -> None:
+    client = Client(frozen, served, name="bob")
+    [visitor] = served.server.visitors
+    served.server.faults["who"] = [Fault.IGNORED] * 22
+    client.begin("who", 22)
+    served.do(served.server.until(1, "who", 20), SECONDS)
+    frozen.page.evaluate("chat.wake()")
+    served.do(served.server.until(1, "ping"), SECONDS)
+    assert len(visitor.asked("who")) == 20
+    pass_by(frozen, 1.1)
+    served.do(served.server.until(1, "who", 22), SECONDS)

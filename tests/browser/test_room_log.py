@@ -57,13 +57,15 @@ def trace(draw: random.Random) -> tuple[dict[str, Any], list[Any]]:
         if what == "answered" and question is not None:
             start = draw.randint(1, 12) if question.after is None else question.after + draw.randint(0, 2)
             seqs = sorted(draw.sample(range(start, start + 8), draw.randint(0, 5)))
+            through = max([*seqs, question.after or 0]) + draw.choice([0, 0, 1, 3])
             answer = StoredMessages(
                 room="lobby",
-                seq=max([*seqs, draw.randint(0, 20)]),
+                seq=max([through if seqs else 0, draw.randint(0, 20)]),
                 epoch=draw.choice([epoch, epoch, None]) if not seqs else epoch,
                 messages=[message(seq, epoch) for seq in seqs],
                 more=draw.random() < 0.3,
                 complete=draw.random() < 0.7,
+                through=through,
                 ref=None,
             )
             given = log.answered(question, answer)

@@ -17,6 +17,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from infra.template import THROTTLE
 from local.account import environment
 from local.emulator import Emulator
 from tests.e2e.project import Project
@@ -122,6 +123,11 @@ def test_one_stack_with_everything(account: Account) -> None:
     assert account.stacks() == {"chalice-chat-dev"}
     assert (account.tables(), account.queues()) == (TABLES, QUEUES)
     account.converse(output)
+
+    # Not as MiniStack's API shows it, which has its names wrong.
+    template = account.client("cloudformation").get_template(StackName="chalice-chat-dev")["TemplateBody"]
+    resources = (json.loads(template) if isinstance(template, str) else template)["Resources"]
+    assert resources["WebsocketAPIStage"]["Properties"]["DefaultRouteSettings"] == THROTTLE
 
     again = account.make("deploy", "STAGE=dev")
     assert DEPLOYED.findall(again) == DEPLOYED.findall(output)

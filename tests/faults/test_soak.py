@@ -5,9 +5,9 @@ from itertools import islice
 
 import pytest
 
-from chalicelib.chunks import Chunk
 from chalicelib.storage.member_cache import MemberCache
 from chalicelib.storage.rooms import Member, Rooms
+from chalicelib.tasks import Chunk
 from tests.functional.log import Log
 from tests.functional.tables import Tables
 from tests.soak.schedule import schedule

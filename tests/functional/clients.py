@@ -2,11 +2,12 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chalice.test import Client
 
+from tests.functional.queues import Queues
 from tests.rig.callbacks import Callbacks
 
 
@@ -20,12 +21,14 @@ class ChatClient:
         connection_id: str,
         query: dict[str, list[str]],
         subprotocols: Sequence[str],
+        work: Callable[[], None],
     ) -> None:
         self.id = connection_id
         self.query = query
         self.headers = {"Sec-WebSocket-Protocol": ", ".join(subprotocols)} if subprotocols else {}
         self._handlers = handlers
         self._callbacks = callbacks
+        self._work = work
 
     def event(self, route: str, **fields: Any) -> dict[str, Any]:
         """Make the event that API Gateway would make of this connection."""
@@ -40,10 +43,12 @@ class ChatClient:
         return {"requestContext": context, "isBase64Encoded": False, **fields}
 
     def connect(self) -> dict[str, Any]:
-        """Run the handler of ``$connect`` and return its response."""
+        """Run the handler of ``$connect`` and return its response; workers tell the others of it."""
         query = self.query or None
         event = self.event("$connect", multiValueQueryStringParameters=query, headers=self.headers)
-        return self._invoke("connect", event)
+        response = self._invoke("connect", event)
+        self._work()
+        return response
 
     def disconnect(self) -> dict[str, Any]:
         """Run the handler of ``$disconnect`` and return its response."""
@@ -89,9 +94,17 @@ class ChatClient:
 class People:
     """Makes the clients of a test."""
 
-    def __init__(self, handlers: Client, callbacks: Callbacks) -> None:
+    def __init__(self, handlers: Client, callbacks: Callbacks, queues: Queues) -> None:
         self._handlers = handlers
         self._callbacks = callbacks
+        self._queues = queues
+
+    def work(self) -> None:
+        """Let a worker do what is on the queue now."""
+        while bodies := self._queues.take():
+            for body in bodies:
+                record = {"messageId": "m", "body": body, "receiptHandle": "r"}
+                self._handlers.lambda_.invoke("deliver", {"Records": [record]})
 
     def operate(self, function: str, event: Any) -> Any:
         """Invoke a function of the operator's, and return what it says."""
@@ -104,7 +117,7 @@ class People:
         query = ({"name": [name]} if name is not None else {}) | ({"room": list(rooms)} if rooms else {})
         # Never the id of another test: a post that ran out of time there may arrive here.
         connection_id = secrets.token_urlsafe(11) + "="
-        return ChatClient(self._handlers, self._callbacks, connection_id, query, subprotocols)
+        return ChatClient(self._handlers, self._callbacks, connection_id, query, subprotocols, self.work)
 
     def connected(self, *, name: str | None = None, rooms: Sequence[str] = ()) -> ChatClient:
         """Make a client and connect it."""

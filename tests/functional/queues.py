@@ -23,6 +23,14 @@ class Queues:
         """The environment variables that name these queues."""
         return {"CHAT_QUEUE": self.queue, "CHAT_DEAD_LETTER_QUEUE": self.dead_letters}
 
+    def take(self) -> list[str]:
+        """Take what can be received from the queue now."""
+        url = self.client.get_queue_url(QueueName=self.queue)["QueueUrl"]
+        messages = self.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", ())
+        for message in messages:
+            self.client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [message["Body"] for message in messages]
+
     def delete(self) -> None:
         """Delete the queues."""
         for name in (self.queue, self.dead_letters):

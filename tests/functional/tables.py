@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+DIRECTORY = {"S": "#rooms"}
 TEMPLATE = Path(__file__).parents[2] / "resources.json"
 
 
@@ -39,9 +40,9 @@ class Tables:
         return [item for page in pages for item in page["Items"]]
 
     def registry(self) -> list[str]:
-        """All items of connections and rooms, in an order and form that can be compared."""
-        tables = (self.connections, self.rooms)
-        return sorted(json.dumps(item, sort_keys=True) for table in tables for item in self.items(table))
+        """All items of connections and rooms but the directory's, in an order and form to be compared."""
+        items = [*self.items(self.connections), *self.items(self.rooms)]
+        return sorted(json.dumps(item, sort_keys=True) for item in items if item.get("roomId") != DIRECTORY)
 
     def delete(self) -> None:
         """Delete the tables, there or not."""

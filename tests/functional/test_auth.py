@@ -215,6 +215,28 @@ class TestExpiry:
         clock.now += 60
         assert alice.ask("ping")["code"] == "token_expired"
 
+    def test_the_token_in_use_changes_nothing(self, people: People, tables: Tables) -> None:
+        token = signed(exp=NOW + 600)
+        alice = let_in(people, "alice", "lobby", "cats", exp=NOW + 600)
+        before = (tables.registry(), tables.items(tables.messages))
+        with counted(tables.client) as requests:
+            reply = alice.ask("authenticate", token=token)
+        assert (reply["type"], reply["expiresAt"]) == ("authenticated", NOW + 600)
+        assert requests == {"GetItem": 1}
+        assert before == (tables.registry(), tables.items(tables.messages))
+
+    def test_a_newer_token_that_outlives_the_connection_too_is_noted_there_alone(
+        self, people: People, tables: Tables
+    ) -> None:
+        alice, bob = let_in(people, "alice", "lobby", "cats", exp=NOW + 9000), let_in(people, "bob")
+        before = (tables.items(tables.rooms), tables.items(tables.messages))
+        with counted(tables.client) as requests:
+            assert alice.ask("authenticate", token=signed(exp=NOW + 9600))["expiresAt"] == NOW + 9600
+        assert requests == {"GetItem": 1, "TransactWriteItems": 1}
+        assert before == (tables.items(tables.rooms), tables.items(tables.messages))
+        bob.say("hi")
+        assert alice.take()[-1]["message"] == "hi"
+
     def test_not_in_time_is_too_late(self, people: People, callbacks: Callbacks, clock: Clock) -> None:
         alice = let_in(people, "alice", exp=NOW + 60)
         clock.now += 60

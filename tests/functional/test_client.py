@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from chalicelib.wire.events import Error, Event, Goodbye, Left, Message, Pong, Presence
-from client.chat_client import ChatClient, ChatEvent
+from chalicelib.wire.events import Error, Event, Goodbye, Left, Message, Occupancy, Pong, Presence
+from client.chat_client import QUESTIONS_AT_ONCE, ChatClient, ChatEvent
 from client.connector import SUBPROTOCOL
 from client.errors import Closed, NoAnswer, Refused, RequestFailed, Unconfirmed
 from client.frames import decode
@@ -63,6 +63,8 @@ def short(event: ChatEvent) -> str:
             return f"missed after {after}"
         case Goodbye(code=code):
             return f"goodbye {code}"
+        case Occupancy(room=room, count=count):
+            return f"{count} in {room}"
     return repr(event)
 
 
@@ -103,6 +105,50 @@ async def test_repeats_and_gaps_do_not_show() -> None:
         await server.publish("three")
         await server.publish("four")
         assert await take(chat, 4) == ["one", "two", "three", "four"]
+
+
+@asynchronous
+async def test_messages_of_one_frame_are_given_like_others() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        first = await server.publish_round("one", "two", "three")
+        assert await take(chat, 3) == ["one", "two", "three"]
+        await chat.ping()
+        assert len(server.visitors[0].asked("history")) == 1, "it asked for what it had been sent"
+        await server.visitors[0].tell(first)
+        await server.visitors[0].tell(first.messages[1])
+        await server.publish_round("four", "five", lost=True)
+        await server.publish_round("six", "seven")
+        assert await take(chat, 4) == ["four", "five", "six", "seven"]
+        await server.publish("eight")
+        assert await take(chat, 1) == ["eight"]
+
+
+@asynchronous
+async def test_a_frame_of_several_messages_can_be_the_first_of_a_room() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        joining = asyncio.create_task(chat.join("cats"))
+        server.faults["history"] = [Fault.UNANSWERED]
+        await server.until(1, "joinRoom")
+        await server.publish_round("one", "two", room="cats")
+        await joining
+        assert await take(chat, 2) == ["one", "two"]
+
+
+@asynchronous
+async def test_numbers_that_were_never_used_are_asked_about_once() -> None:
+    sleep = Sleeps()
+    async with ChatServer() as server, client(server, sleep=sleep) as chat:
+        server.numbers = 100
+        await server.publish("one")
+        server.skip(250)
+        server.visitors[0].cut()
+        # Three answers without a message, one where each ends.
+        again = await server.until(2, "history", times=3)
+        assert [question["after"] for question in again.asked("history")] == [1, 101, 201]
+        await server.publish("two")
+        assert await take(chat, 2) == ["one", "two"]
+        await chat.ping()
+        assert len(again.asked("history")) == 3
 
 
 @asynchronous
@@ -265,6 +311,96 @@ async def test_it_waits_for_a_server_that_is_not_there() -> None:
         await entering
 
 
+@pytest.mark.parametrize(("count", "wait"), [(None, 0.25), (20, 0.25), (1000, 1.0), (10_000, 10.0)])
+@asynchronous
+async def test_a_gap_is_asked_about_the_later_the_larger_the_room(count: int | None, wait: float) -> None:
+    sleep = Sleeps()
+    async with ChatServer() as server, client(server, sleep=sleep) as chat:
+        if count is not None:
+            await server.occupy(count)
+            assert await take(chat, 1) == [f"{count} in lobby"]
+        assert chat.count() == count
+        await server.publish("one", lost=True)
+        await server.publish("two")
+        assert await take(chat, 2) == ["one", "two"]
+        # Half of the time over which the room's clients spread their questions.
+        assert sleep.short == [wait]
+
+
+@pytest.mark.parametrize(("count", "wait"), [(20, 0.02), (500, 0.5), (10_000, 1.0)])
+@asynchronous
+async def test_who_comes_back_into_a_large_room_asks_a_little_later(count: int, wait: float) -> None:
+    sleep = Sleeps()
+    async with ChatServer() as server, client(server, sleep=sleep) as chat:
+        await server.occupy(count)
+        await take(chat, 1)
+        server.visitors[0].cut()
+        await server.visitor(2)
+        assert sleep.short == [0.25, wait]
+
+
+@asynchronous
+async def test_after_a_ping_the_rooms_are_not_all_asked_for_at_once() -> None:
+    sleep = Sleeps()
+    rooms = tuple(f"room{number}" for number in range(9))
+    async with ChatServer() as server, client(server, rooms=rooms, sleep=sleep):
+        sleep.end_interval()
+        await server.until(1, "history", times=18)
+        assert sleep.short == [2.0] * 9
+
+
+@asynchronous
+async def test_only_some_rooms_are_asked_for_at_the_same_time() -> None:
+    rooms = tuple(f"room{number}" for number in range(9))
+    async with ChatServer() as server, client(server, rooms=rooms) as chat:
+        server.faults["history"] = [Fault.IGNORED] * QUESTIONS_AT_ONCE
+        server.visitors[0].cut()
+        again = await server.until(2, "history", times=QUESTIONS_AT_ONCE)
+        # It is served after whatever was sent before it.
+        await chat.ping()
+        assert len(again.asked("history")) == QUESTIONS_AT_ONCE
+
+
+@asynchronous
+async def test_the_number_of_connections_is_what_was_heard_last() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        assert chat.count() is None
+        server.members = {"ann": 2, "bob": 1}
+        await chat.who()
+        assert chat.count() == 3
+        await server.occupy(1234)
+        assert await take(chat, 1) == ["1234 in lobby"]
+        assert chat.count() == 1234
+        await chat.join("cats")
+        assert chat.count("cats") == 1234
+        await chat.leave("cats")
+        assert chat.count("cats") is None
+        server.count = 99
+        await chat.who(limit=1)
+        assert chat.count() == 99
+
+
+@asynchronous
+async def test_who_gives_all_pages_or_one() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        server.members = {"ann": 2, "bob": 3, "carol": 1, "dave": 4}
+        # Pages of three connections: two of them have some of bob's, and two some of dave's.
+        server.page = 3
+        there = await chat.who()
+        assert (there.members, there.count) == (server.members, 10)
+        assert (there.more, there.after) == (False, None)
+        assert [question.get("after") for question in server.visitors[0].asked("who")] == [
+            None,
+            "3",
+            "6",
+            "9",
+        ]
+        first = await chat.who(limit=2)
+        assert (first.members, first.more, first.after) == ({"ann": 2}, True, "2")
+        second = await chat.who(after=first.after)
+        assert (second.members, second.more, second.after) == ({"bob": 3}, True, "5")
+
+
 @pytest.mark.parametrize(("lasted", "next_wait"), [(29.9, 0.5), (30.0, 0.25)])
 @asynchronous
 async def test_only_a_connection_that_lasted_ends_the_backing_off(lasted: float, next_wait: float) -> None:
@@ -371,19 +507,21 @@ async def test_an_answer_that_comes_twice_does_no_harm() -> None:
 
 @asynchronous
 async def test_a_request_on_a_connection_that_has_just_ended_is_made_on_the_next() -> None:
-    outbox = Outbox(answer_seconds=10)
+    outbox = Outbox(10, half, Sleeps())
     async with ChatServer() as server:
         async with connect(server.url, subprotocols=[SUBPROTOCOL]) as ended:
             pass
-        await outbox.opened(ended)
         asking = asyncio.create_task(outbox.request("ping", {}))
+        first = asyncio.create_task(outbox.send_by(ended))
         async with connect(server.url, subprotocols=[SUBPROTOCOL]) as next_one:
+            first.cancel()
             outbox.lost(resend=True)
-            await outbox.opened(next_one)
+            second = asyncio.create_task(outbox.send_by(next_one))
             pong = decode(await next_one.recv())
             assert isinstance(pong, Pong)
             outbox.answered(pong)
             assert await asking == pong
+            second.cancel()
 
 
 @asynchronous
@@ -437,15 +575,18 @@ async def test_a_peer_that_has_died_is_noticed() -> None:
         first.socket.transport.resume_reading()
 
 
+@pytest.mark.parametrize(("code", "seconds"), [("restart", 7), ("slow_reader", 1), ("rate_limited", 60)])
 @asynchronous
-async def test_a_goodbye_says_when_to_come_again() -> None:
+async def test_a_goodbye_says_when_to_come_again(code: str, seconds: int) -> None:
     sleep = Sleeps()
     async with ChatServer() as server, client(server, sleep=sleep) as chat:
-        await server.visitors[0].tell(Goodbye(code="restart", reason="Back soon", retry_after=7))
+        await server.visitors[0].tell(Goodbye(code=code, reason="Back soon", retry_after=seconds))
+        # Whoever did not read has missed something.
+        await server.publish("one", lost=True)
         await server.visitor(2)
-        assert sleep.short == [7.25]
-        await server.publish("one")
-        assert await take(chat, 2) == ["goodbye restart", "one"]
+        assert sleep.short == [seconds + 0.25]
+        await server.publish("two")
+        assert await take(chat, 3) == [f"goodbye {code}", "one", "two"]
 
 
 @asynchronous
@@ -473,13 +614,25 @@ async def test_a_final_goodbye_before_the_beginning_ends_the_entering() -> None:
 @asynchronous
 async def test_other_events_come_as_they_are() -> None:
     events: list[Event] = [
-        Presence(room="lobby", name="ann", event="join"),
+        Presence(room="lobby", name="ann", event="join", at=1),
         Error(code="unavailable", message="try again"),
     ]
     async with ChatServer() as server, client(server) as chat:
         for event in events:
             await server.visitors[0].tell(event)
         assert [await anext(chat), await anext(chat)] == events
+
+
+@asynchronous
+async def test_a_presence_event_that_is_outdated_is_not_given() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        [visitor] = server.visitors
+        left = Presence(room="lobby", name="ann", event="leave", at=6)
+        await visitor.tell(left)
+        await visitor.tell(Presence(room="lobby", name="ann", event="join", at=5))
+        await visitor.tell(Presence(room="lobby", name="ann", event="leave", at=4, names=["ann", "carol"]))
+        assert await anext(chat) == left
+        assert await anext(chat) == Presence(room="lobby", name="carol", event="leave", at=4)
 
 
 @asynchronous

@@ -8,6 +8,7 @@ import pytest
 
 from tests.functional.clients import ChatClient, People
 from tests.functional.tables import Tables
+from tests.rig.callbacks import Callbacks
 from tests.rig.faults import counted
 
 PAGE = (Path(__file__).parents[2] / "docs/storage.md").read_text()
@@ -32,7 +33,11 @@ EVENTS: dict[str, Callable[[People, ChatClient], object]] = {
     "`ping`, `help`, or a bad frame": lambda people, ann: ann.ask("ping"),
 }
 # What costs a frame more or less, whatever is in it.
-FRAMES = {"a frame too fast", "any frame of a name that has several connections"}
+FRAMES = {
+    "a frame too fast",
+    "a frame of who is being closed for that",
+    "any frame of a name that has several connections",
+}
 
 
 @pytest.fixture
@@ -68,11 +73,24 @@ def cost_of_a_ping(ann: ChatClient, tables: Tables) -> tuple[int, int]:
     return reads, requests.total() - reads
 
 
-def test_a_frame_too_fast_costs_no_more_than_it_is_read_by(people: People, tables: Tables) -> None:
+def test_a_frame_too_fast_is_read_and_counted(people: People, tables: Tables) -> None:
     ann = people.speaking_json("ann")
     while ann.ask("ping")["type"] == "pong":
         pass
     assert cost_of_a_ping(ann, tables) == documented()["a frame too fast"]
+
+
+def test_who_is_being_closed_costs_no_more_than_it_is_read_by(
+    people: People, tables: Tables, callbacks: Callbacks
+) -> None:
+    ann = people.speaking_json("ann")
+    while not callbacks.closed:
+        ann.send({"action": "ping"})
+    posts = callbacks.posts
+    with counted(tables.client) as requests:
+        ann.send({"action": "ping"})
+    assert (0, requests.total()) == documented()["a frame of who is being closed for that"]
+    assert callbacks.posts == posts
 
 
 def test_a_name_with_several_connections_costs_a_write_more(people: People, tables: Tables) -> None:

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.broadcaster import MOST_UNDER_WAY, Broadcaster, Delivery
-from chalicelib.chunks import ChunkQueue
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
 from chalicelib.storage import member_cache
 from chalicelib.storage.connection import Connection
@@ -16,6 +15,7 @@ from chalicelib.storage.connections import Connections
 from chalicelib.storage.heads import Heads
 from chalicelib.storage.member_cache import MemberCache
 from chalicelib.storage.rooms import Member, Rooms
+from chalicelib.tasks import TaskQueue
 from chalicelib.wire.events import Form, Pong
 from tests.functional.queues import Queues
 from tests.functional.tables import Tables
@@ -82,8 +82,8 @@ class TestStreaming:
         monkeypatch.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", callbacks.url)
         api = ManyWebsocketAPI()
         api.configure_from_api_id("a1b2c3d4e5", "test")
-        queue = ChunkQueue(lambda: queues.client, queues.queue)
-        broadcaster = Broadcaster(api, connections, cache, queue, queue, 1000, 30, clock)
+        queue = TaskQueue(lambda: queues.client, queues.queue)
+        broadcaster = Broadcaster(api, cache, connections, queue, queue, 1000, 30, clock)
 
         def publish() -> Delivery:
             delivery = Delivery()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chalicelib.wire.fields import Name
 from chalicelib.wire.lookalikes import skeleton
 from tests.functional.clients import People
 from tests.functional.tables import Tables
@@ -18,6 +19,8 @@ LOOK_THE_SAME = [
     ("paypal", "\u0440\u0430\u0443\u0440\u0430l"),
     ("HOPE", "\u041d\u039f\u0420\u0415"),
     ("i", "\u0131"),
+    ("alice", "alice\ufe0f"),  # a selector of a variant that there is not
+    ("alice", "a\U000e0100lice"),
 ]
 
 
@@ -34,7 +37,7 @@ def test_what_does_not(name: str, other: str) -> None:
     assert skeleton(name) != skeleton(other)
 
 
-@pytest.mark.parametrize(("name", "other"), LOOK_THE_SAME[:5])
+@pytest.mark.parametrize(("name", "other"), [*LOOK_THE_SAME[:5], *LOOK_THE_SAME[-2:]])
 def test_nobody_passes_for_who_is_connected(people: People, tables: Tables, name: str, other: str) -> None:
     people.speaking_json(name)
     before = tables.registry()
@@ -47,6 +50,18 @@ def test_nobody_passes_for_who_is_connected(people: People, tables: Tables, name
     eve = people.speaking_json("eve")
     assert eve.ask("setName", name=other)["code"] == "forbidden"
     assert eve.ask("who")["members"] == {name: 1, "eve": 1}
+
+
+@pytest.mark.parametrize("name", ["\u0307", "\u00b4", "\u0307\u0308", "\ufe0f", "\u2065", "\u20dd", "\u034f"])
+def test_a_name_that_shows_nothing_is_none(people: People, tables: Tables, name: str) -> None:
+    response = people.arriving(name=name).connect()
+    assert (response["statusCode"], response["body"]) == (400, f"name {Name.rule}")
+    assert tables.registry() == []
+    ann = people.speaking_json("ann")
+    for action, field in (("setName", "name"), ("privateMessage", "to")):
+        reply = ann.ask(action, **{field: name}, **({"message": "hi"} if field == "to" else {}))
+        assert (reply["code"], reply["message"]) == ("bad_request", f"{field} {Name.rule}")
+    assert ann.ask("history", room=f"@{name}")["code"] == "bad_request"
 
 
 def test_a_name_is_free_when_its_like_has_gone(people: People) -> None:

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from chalicelib.errors import StorageUnavailable
 from chalicelib.storage.connection import Connection
 from chalicelib.storage.connections import Connections
-from chalicelib.storage.heads import Heads
+from chalicelib.storage.faults import WRITE_TRIES
+from chalicelib.storage.heads import Head, Heads
 from chalicelib.storage.messages import Draft, Messages
 from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member, Rooms
@@ -27,12 +28,14 @@ ANN = Connection(
     connected_at=1_700_000_000_123,
     expires_at=1_700_007_260,
 )
+# What the clock shows, in ms.
+NOW_MS = 1_700_000_000_000
 BOB = replace(ANN, id="Bob00000000000A=", name=None, form=Form.JSON, rooms=frozenset({"lobby"}))
 
 
 @pytest.fixture
-def tables(tables_anywhere: Tables) -> Tables:
-    return tables_anywhere
+def tables(tables_everywhere: Tables) -> Tables:
+    return tables_everywhere
 
 
 @pytest.fixture
@@ -108,7 +111,12 @@ def test_removing_leaves_nothing_of_it_and_all_of_the_others(
     connections.add(BOB)
     before = tables.registry()
     connections.add(ANN)
-    assert connections.remove(ANN.id) == [Crossing("cats", "ann", "leave"), Crossing("lobby", "ann", "leave")]
+    changes = connections.remove(ANN.id)
+    assert changes is not None
+    assert {change.room: change.crossings for change in changes} == {
+        "cats": [Crossing("ann", "leave", NOW_MS)],
+        "lobby": [Crossing("ann", "leave", NOW_MS)],
+    }
     assert tables.registry() == before
     assert connections.remove(ANN.id) is None
     assert tables.registry() == before
@@ -159,11 +167,17 @@ def test_a_room_of_more_than_a_megabyte(tables: Tables, rooms: Rooms) -> None:
     assert len({member.id for page in pages for member in page}) == 12
 
 
-def test_removing_a_membership(connections: Connections, rooms: Rooms) -> None:
-    connections.add(ANN)
+def test_removing_a_membership(connections: Connections, rooms: Rooms, tables: Tables) -> None:
+    connections.add(ANN.named("ann"))
     [member] = members(rooms, "cats")
-    assert connections.remove_membership(member, "cats") == [Crossing("cats", "ann", "leave")]
-    assert connections.remove_membership(member, "cats") == []
+    # Its connection is gone, and this is what a crash has left.
+    tables.client.delete_item(TableName=tables.connections, Key={"connectionid": {"S": ANN.id}})
+    personal, change = connections.remove_gone([member], "cats")
+    assert (personal.room, personal.crossings, members(rooms, "@ann")) == ("@ann", [], [])
+    assert (change.room, change.crossings) == ("cats", [Crossing("ann", "leave", NOW_MS)])
+    assert change.head
+    assert change.head.members == 0
+    assert connections.remove_gone([member], "cats") == []
     assert members(rooms, "cats") == []
     assert [member.id for member in members(rooms, "lobby")] == [ANN.id]
 
@@ -172,21 +186,34 @@ def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
     heads = Heads(tables.client, "NoSuchTable", 30)
     connections = Connections(tables.client, "NoSuchTable", "NoSuchTable", heads)
     rooms = Rooms(tables.client, "NoSuchTable")
-    messages = Messages(tables.client, "NoSuchTable", history_days=30)
+    messages = Messages(tables.client, "NoSuchTable", heads, history_days=30)
+    head = Head(seq=2, epoch="e", sent=1)
+    member = Member(ANN.id, "ann", Form.TEXT, 0, 1)
     calls: list[Callable[[], Any]] = [
         lambda: connections.add(ANN),
         lambda: connections.get(ANN.id),
         lambda: connections.remove(ANN.id),
         lambda: members(rooms, "lobby"),
-        lambda: rooms.sizes(),
+        lambda: rooms.part("lobby", 10),
+        lambda: rooms.count("lobby"),
+        lambda: connections.directory.rooms(),
         lambda: connections.join(ANN, "dogs"),
         lambda: connections.leave(ANN, "cats"),
         lambda: connections.rename(ANN, "anna"),
-        lambda: connections.remove_membership(Member(ANN.id, "ann", Form.TEXT, 0, 1), "cats"),
+        lambda: connections.remove_gone([member], "cats"),
         lambda: messages.position("lobby"),
-        lambda: heads.members_changed("lobby"),
-        lambda: messages.append(Draft("lobby", "ann", "hi", 1, "ann")),
-        lambda: messages.append(Draft("lobby", "ann", "hi", 1, "ann", "ref")),
+        lambda: heads.members_changed("lobby", 1),
+        lambda: heads.take_over("lobby", "lease"),
+        lambda: heads.renew("lobby", "lease", 1, 1, "renewed"),
+        lambda: heads.finish("lobby", "lease", 1, 1),
+        lambda: heads.release("lobby", "lease", 1, 1),
+        lambda: heads.mend("lobby", 1, 1),
+        lambda: heads.plan_occupancy("lobby", 1, 1),
+        lambda: heads.occupancy_told("lobby"),
+        lambda: messages.append(Draft("lobby", "ann", "hi", 1, "ann"), "lease"),
+        lambda: messages.append(Draft("lobby", "ann", "hi", 1, "ann", "ref"), "lease"),
+        lambda: messages.unsent("lobby", head),
+        lambda: messages.sealed("lobby", head),
         lambda: messages.page("lobby", 10),
     ]
     for call in calls:
@@ -195,12 +222,32 @@ def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
         assert isinstance(caught.value.__cause__, ClientError)
 
 
-def test_a_transaction_that_meets_another_is_tried_again(connections: Connections, tables: Tables) -> None:
-    conflict = cancelled("None", "TransactionConflict", "None")
-    faults = Faults(tables.client, "TransactWriteItems", [conflict, conflict, None])
+@pytest.mark.parametrize(
+    "reason", ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"]
+)
+def test_a_transaction_that_meets_what_passes_is_tried_again(
+    connections: Connections, tables: Tables, reason: str
+) -> None:
+    refusal = cancelled("None", reason, "None")
+    faults = Faults(tables.client, "TransactWriteItems", [refusal, refusal, None])
     connections.add(ANN)
     assert faults.calls == 3
     assert connections.get(ANN.id) == ANN
+
+
+@pytest.mark.parametrize(
+    "code", ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"]
+)
+def test_a_write_that_is_throttled_is_tried_again(
+    connections: Connections, tables: Tables, code: str
+) -> None:
+    connections.add(ANN)
+    # Given in place of botocore's own tries.
+    refusal = {"Error": {"Code": code, "Message": "too much"}}
+    faults = Faults(tables.client, "DeleteItem", [dict(refusal), dict(refusal), None])
+    assert connections.remove(ANN.id) is not None
+    assert faults.calls >= 3
+    assert tables.registry() == []
 
 
 def test_a_transaction_that_always_meets_another_is_given_up(
@@ -209,7 +256,7 @@ def test_a_transaction_that_always_meets_another_is_given_up(
     faults = Faults(tables.client, "TransactWriteItems", [cancelled("TransactionConflict") for _ in range(9)])
     with pytest.raises(StorageUnavailable):
         connections.add(ANN)
-    assert faults.calls == 5
+    assert faults.calls == WRITE_TRIES
 
 
 def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, tables: Tables) -> None:
@@ -222,3 +269,17 @@ def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, table
     assert faults.calls == 2
     [row] = tables.registry()
     assert "lobby" in row
+
+
+def test_joins_at_once_are_no_more_than_a_connection_can_have(
+    tables: Tables, rooms: Rooms, clock: Clock
+) -> None:
+    heads = Heads(tables.client, tables.messages, 30, clock)
+    connections = Connections(tables.client, tables.connections, tables.rooms, heads, clock, most_rooms=2)
+    connections.add(BOB)
+    # Both have read the connection in one room.
+    connections.join(BOB, "dogs")
+    with pytest.raises(StorageUnavailable):
+        connections.join(BOB, "birds")
+    assert members(rooms, "birds") == []
+    assert connections.get(BOB.id) == replace(BOB, rooms=BOB.rooms | {"dogs"})

@@ -7,7 +7,7 @@ messages, lost replies, refused handshakes, silence.
 import asyncio
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from contextlib import suppress
 from enum import Enum
@@ -33,7 +33,9 @@ from chalicelib.wire.events import (
     Joined,
     Left,
     Message,
+    Messages,
     Named,
+    Occupancy,
     Pong,
     Private,
     RoomList,
@@ -117,6 +119,10 @@ class ChatServer:
         statuses: How the next handshakes are refused.
         faults: What becomes of the next requests for an action.
         members: Who is in every room.
+        page: How many of their connections an answer to ``who`` has at most.
+        count: How many connections every room is said to have, which is a crowd then; None for those of the
+            members.
+        numbers: How many numbers an answer of the history has read at most.
         open_rooms: The rooms that are listed.
         clock: Unix time in s.
         greeted: How many handshakes there were, refused ones too.
@@ -132,11 +138,15 @@ class ChatServer:
         self.statuses: list[int] = []
         self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
         self.members = {"ann": 1}
+        self.page = 500
+        self.count: int | None = None
+        self.numbers = 1000
         self.open_rooms = {"lobby": 1}
         self.clock = time.time
         self.greeted = 0
         self.greeting_seconds = 0.0
         self.longest_seconds: float | None = None
+        self._taken: defaultdict[str, int] = defaultdict(int)
         self._acks: dict[tuple[str | None, str], Ack] = {}
         self._changed = asyncio.Condition()
         self._working: set[asyncio.Task[None]] = set()
@@ -189,8 +199,31 @@ class ChatServer:
             sender: Who says it.
             sent_at: Unix time in ms; None for a time that tells nothing.
         """
-        log = self.logs[room]
-        seq = len(log) + 1
+        message = self._store(text, room, sender, sent_at)
+        if not lost:
+            await self._tell(room, message)
+        return message
+
+    async def publish_round(self, *texts: str, room: str = "lobby", lost: bool = False) -> Messages:
+        """Store several messages of ann's, and send them in one frame unless that is to be lost."""
+        messages = [self._store(text, room, "ann", None) for text in texts]
+        round_ = Messages(room=room, epoch=self.epoch, messages=messages)
+        if not lost:
+            await self._tell(room, round_)
+        return round_
+
+    async def occupy(self, count: int, room: str = "lobby") -> None:
+        """Be so many in a crowd, and tell it."""
+        self.count = count
+        await self._tell(room, Occupancy(room=room, count=count))
+
+    def skip(self, numbers: int, room: str = "lobby") -> None:
+        """Use numbers up without a message: they were taken, and then sealed."""
+        self._taken[room] += numbers
+
+    def _store(self, text: str, room: str, sender: str | None, sent_at: int | None) -> Message:
+        self._taken[room] += 1
+        seq = self._taken[room]
         message = Message(
             room=room,
             seq=seq,
@@ -200,11 +233,13 @@ class ChatServer:
             message=text,
             sent_at=seq if sent_at is None else sent_at,
         )
-        log.append(message)
-        for visitor in self.visitors:
-            if room in visitor.rooms and not lost:
-                await visitor.tell(message)
+        self.logs[room].append(message)
         return message
+
+    async def _tell(self, room: str, event: Event) -> None:
+        for visitor in self.visitors:
+            if room in visitor.rooms:
+                await visitor.tell(event)
 
     async def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
         self.greeted += 1
@@ -284,21 +319,21 @@ class ChatServer:
                 return self._history(room, after, before, limit, epoch, ref)
             case requests.JoinRoom(room=room, ref=ref):
                 visitor.rooms.append(room)
-                seq = len(self.logs[room])
-                return Joined(room=room, seq=seq, epoch=self.epoch, members={}, count=1, ref=ref)
+                return Joined(
+                    room=room,
+                    seq=self._taken[room],
+                    epoch=self.epoch,
+                    members=self.members if self.count is None else {},
+                    count=self._count(),
+                    ref=ref,
+                )
             case requests.LeaveRoom(room=room, ref=ref):
                 visitor.rooms.remove(room)
                 return Left(room=room, ref=ref)
             case requests.TypingIndicator(room=room, ref=ref):
                 return Ack(room=room, ref=ref)
-            case requests.Who(room=room, ref=ref):
-                return WhoIsThere(
-                    room=room,
-                    members=self.members,
-                    nameless=0,
-                    count=sum(self.members.values()),
-                    ref=ref,
-                )
+            case requests.Who(room=room, limit=limit, after=after, ref=ref):
+                return self._who(room, min(limit, self.page), after, ref)
             case requests.ListRooms(ref=ref):
                 return RoomList(rooms=self.open_rooms, ref=ref)
             case requests.SetName(name=name, ref=ref):
@@ -339,17 +374,41 @@ class ChatServer:
         epoch: str | None,
         ref: str | None,
     ) -> StoredMessages:
-        log = self.logs[room]
+        log, taken = self.logs[room], self._taken[room]
         same = epoch in (None, self.epoch)
         start = 0 if not same or after is None else after
-        end = len(log) if before is None else before - 1
-        rest = [message for message in log[:end] if message.seq > max(start, self.expired)]
+        end = taken if before is None else before - 1
+        through = end if after is None else min(end, start + self.numbers)
+        rest = [message for message in log if max(start, self.expired) < message.seq <= through]
+        messages = rest[-limit:] if after is None else rest[:limit]
+        if after is not None and len(rest) > limit:
+            through = messages[-1].seq
         return StoredMessages(
             room=room,
-            seq=len(log),
-            epoch=self.epoch if log else None,
-            messages=rest[-limit:] if after is None else rest[:limit],
-            more=len(rest) > limit,
+            seq=taken,
+            epoch=self.epoch if taken else None,
+            messages=messages,
+            more=len(rest) > limit or through < end,
             complete=same and (after or 0) >= self.expired,
+            through=through,
+            ref=ref,
+        )
+
+    def _count(self) -> int:
+        return sum(self.members.values()) if self.count is None else self.count
+
+    def _who(self, room: str, limit: int, after: str | None, ref: str | None) -> WhoIsThere:
+        """A page of the connections, by name; the cursor is where the next one begins."""
+        connections = [name for name in sorted(self.members) for _ in range(self.members[name])]
+        start = int(after or 0)
+        end = start + limit
+        more = end < len(connections)
+        return WhoIsThere(
+            room=room,
+            members=dict(Counter(connections[start:end])),
+            nameless=0,
+            count=self._count(),
+            more=more,
+            after=str(end) if more else None,
             ref=ref,
         )

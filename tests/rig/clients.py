@@ -61,30 +61,37 @@ class SocketClient:
     def ask(self, action: str, **fields: Any) -> dict[str, Any]:
         """Send a request and wait for the one reply to it, told by its ref."""
         ref = fields.setdefault("ref", secrets.token_hex(4))
+        before = len(self.lines)
         self.send({"action": action, **fields})
-        return self.event(lambda event: event.get("ref") == ref)
+        return self.event(lambda event: event.get("ref") == ref, before)
 
     @property
     def events(self) -> list[dict[str, Any]]:
         """What has come so far, parsed: for a client of the JSON form."""
         return [json.loads(line) for line in self.lines]
 
-    def event(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait for the one event of a kind."""
-        assert eventually(lambda: any(wanted(event) for event in self.events), SOON), self.lines
-        [event] = [event for event in self.events if wanted(event)]
+    def event(self, wanted: Callable[[dict[str, Any]], bool], after: int = 0) -> dict[str, Any]:
+        """Wait for the one event of a kind, after so many frames."""
+        assert eventually(lambda: any(wanted(event) for event in self.events[after:]), SOON), self.lines
+        [event] = [event for event in self.events[after:] if wanted(event)]
         return event
 
     @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The messages that have come, alone or several in a frame: for a client of the JSON form."""
+        return [message for event in self.events for message in messages_of(event)]
+
+    @property
     def texts(self) -> list[str]:
-        """The messages that have come: for a client of the JSON form."""
-        return [event["message"] for event in self.events if event.get("type") == "message"]
+        """What they say."""
+        return [message["message"] for message in self.messages]
 
     def hears(self, *lines: str) -> None:
-        """Wait until exactly these lines have come, who comes and goes apart."""
+        """Wait until exactly these lines have come, in one frame or several, who comes and goes apart."""
 
         def heard() -> list[str]:
-            return [line for line in self.lines if not line.startswith("* ")]
+            said = (line for frame in self.lines for line in frame.split("\n"))
+            return [line for line in said if not line.startswith("* ")]
 
         eventually(lambda: len(heard()) >= len(lines), SOON)
         assert heard() == list(lines)
@@ -114,6 +121,17 @@ class SocketClient:
                 self.lines.append(str(await self._socket.recv()))
         except ConnectionClosed:
             self.close_code = self._socket.close_code
+
+
+def messages_of(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages that an event of the JSON form brings; none where it is of another kind."""
+    match event.get("type"):
+        case "message":
+            return [event]
+        case "messages":
+            messages: list[dict[str, Any]] = event["messages"]
+            return messages
+    return []
 
 
 class Crowd:

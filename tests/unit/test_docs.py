@@ -23,7 +23,9 @@ ALL_EVENTS = [
     for value in vars(events).values()
     if isinstance(value, type) and issubclass(value, Event) and value is not Event
 ]
-LONG = {"message": 4096, "to": 32, "name": 32, "ref": 64, "room": 64, "epoch": 64}
+# The fields that an event can be without.
+OPTIONAL: dict[type[Event], set[str]] = {events.Presence: {"names"}}
+LONG = {"message": 4096, "to": 32, "name": 32, "ref": 64, "room": 64, "epoch": 64, "after": 64}
 
 # Frames that have one thing wrong each.
 BAD_FRAMES: list[dict[str, Any]] = [
@@ -46,6 +48,11 @@ BAD_FRAMES: list[dict[str, Any]] = [
     {"action": "joinRoom"},
     {"action": "leaveRoom"},
     {"action": "typingIndicator", "typing": "yes"},
+    {"action": "who", "limit": 0},
+    {"action": "who", "limit": 501},
+    {"action": "who", "after": ""},
+    {"action": "who", "after": "a" * 65},
+    {"action": "who", "after": 5},
     {"action": "history", "room": ""},
     {"action": "history", "room": "a" * 65},
     {"action": "history", "after": -1},
@@ -132,7 +139,7 @@ def test_a_frame_that_is_refused_is_against_the_schema(frame: dict[str, Any]) ->
 @pytest.mark.parametrize(("field", "longest"), LONG.items())
 def test_what_is_as_long_as_can_be_is_in_the_schema(field: str, longest: int) -> None:
     for frame in FRAMES:
-        if field in frame:
+        if isinstance(frame.get(field), str):
             longer = {**frame, field: "a" * longest}
             parse(longer)
             of_frame(longer).validate(longer)
@@ -143,9 +150,25 @@ def test_an_example_of_an_event_is_as_its_schema_says(event: Event) -> None:
     schema = validator(type(event).__name__)
     told = payload(event)
     schema.validate(told)
-    for field in told:
+    for field in told.keys() - OPTIONAL.get(type(event), set()):
         assert not schema.is_valid({name: value for name, value in told.items() if name != field})
     assert not schema.is_valid({**told, "type": "other"})
+
+
+def test_a_field_that_can_be_left_out_is_not_null() -> None:
+    told = payload(events.Presence(room="cats", name="ann", event="leave", at=1, names=["ann", "bob"]))
+    schema = validator("Presence")
+    assert schema.is_valid({field: value for field, value in told.items() if field != "names"})
+    assert not schema.is_valid({**told, "names": None})
+    assert "`names` (array of strings, optional)" in page()
+
+
+def test_the_goodbyes_of_the_examples_have_codes_that_are_explained() -> None:
+    [goodbye] = [event for event in CONTRACT.events() if event.name == "goodbye"]
+    codes = {event.code for event in EVENTS if isinstance(event, events.Goodbye)}
+    assert codes >= {"not_registered", "token_expired", "slow_reader", "rate_limited"}
+    for code in codes:
+        assert f"- `{code}`: " in goodbye.description
 
 
 def test_the_schemas_have_the_defaults_of_the_requests() -> None:
@@ -170,7 +193,7 @@ def test_an_action_is_answered_by_what_its_function_returns_or_an_error() -> Non
 
 def test_the_other_events_come_unasked() -> None:
     assert [event.name for event in CONTRACT.unasked()] == [
-        "message", "private", "presence", "typing", "goodbye",
+        "message", "messages", "private", "presence", "occupancy", "typing", "goodbye",
     ]  # fmt: skip
 
 

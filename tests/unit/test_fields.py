@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.wire.fields import LONGEST_MESSAGE, Name, Ref, Room, Text
+from chalicelib.wire.lookalikes import skeleton
 
 
 @pytest.mark.parametrize("room", ["a", "lobby", "9", "A.b_c-d", "x" * 64])
@@ -30,6 +31,10 @@ def test_what_is_no_room(room: object) -> None:
         ("e\u0301va", "éva"),
         ("名前", "名前"),
         ("x" * 32, "x" * 32),
+        ("\u2764\ufe0f", "\u2764\ufe0f"),  # a heart in colours
+        ("i\u0307", "i\u0307"),
+        ("\u0915\u093e", "\u0915\u093e"),
+        ("?!", "?!"),
     ],
 )
 def test_name_is_normalised(given_name: str, kept: str) -> None:
@@ -55,6 +60,19 @@ def test_name_is_normalised(given_name: str, kept: str) -> None:
         "a\u2066b",
         "a\u2028b",
         "\u3164",  # Hangul filler
+        "\U0001d159",  # null note head
+        "\u0307",  # marks alone
+        "\u0301",
+        "\u0308\u0307",
+        "\u00b4",  # an acute, which is a mark on a blank
+        "\u20dd",  # enclosing circle
+        "\u0903",  # a mark that takes room
+        "\u0307 \u0307",
+        "\ufe0f",  # a selector of a variant
+        "\U000e0100",
+        "\u180b",
+        "\u2065",  # nothing yet, and ignored already
+        "\ufe0f\u0307",
         "\ud800",
         None,
         7,
@@ -74,6 +92,14 @@ def test_a_name_is_stable_and_safe(value: str) -> None:
     assert Name.parse(name) == name
     assert not {unicodedata.category(character) for character in name} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert not set("@#") & set(name)
+    # It is a key.
+    assert skeleton(name)
+    assert len(skeleton(name).encode(errors="surrogatepass")) <= 1024
+
+
+@pytest.mark.parametrize("ignored", ["\ufe0f", "\ufe00", "\U000e01ef", "\u180b", "\u2065", "\ufff0"])
+def test_what_shows_nothing_makes_no_other_name(ignored: str) -> None:
+    assert skeleton(f"al{ignored}ice") == skeleton("alice")
 
 
 def test_length_of_a_message_counts_after_nfc() -> None:

@@ -18,12 +18,27 @@ def said(seq: int, epoch: str = "e") -> Message:
 
 
 def history(
-    *numbers: int, seq: int | None = None, epoch: str | None = "e", more: bool = False, complete: bool = True
+    *numbers: int,
+    seq: int | None = None,
+    through: int | None = None,
+    epoch: str | None = "e",
+    more: bool = False,
+    complete: bool = True,
 ) -> StoredMessages:
-    """An answer with the messages of these numbers; ``seq`` is the last of them where it is not given."""
-    messages = [said(number, epoch or "") for number in numbers]
-    seq = max(numbers, default=0) if seq is None else seq
-    return StoredMessages(room="cats", seq=seq, epoch=epoch, messages=messages, more=more, complete=complete)
+    """An answer with the messages of these numbers.
+
+    It reaches to the last of them where ``through`` is not given, and so does the room without ``seq``.
+    """
+    seq = max(numbers, default=through or 0) if seq is None else seq
+    return StoredMessages(
+        room="cats",
+        seq=seq,
+        epoch=epoch,
+        messages=[said(number, epoch or "") for number in numbers],
+        more=more,
+        complete=complete,
+        through=max(numbers, default=seq) if through is None else through,
+    )
 
 
 def ask(log: RoomLog) -> Question:
@@ -152,6 +167,62 @@ def test_a_number_that_may_still_come_is_not_passed_over() -> None:
     assert shown(log.live(said(3))) == ["e3"]
 
 
+def test_numbers_at_the_end_that_were_never_used_are_passed_over() -> None:
+    log = begun(1)
+    log.resume()
+    assert log.answered(ask(log), history(through=5)) == []
+    assert log.question() is None
+    assert shown(log.live(said(6))) == ["e6"]
+    assert log.question() is None
+
+
+def test_an_answer_ends_where_a_number_is_open() -> None:
+    log = begun(1)
+    log.resume()
+    # 4 is taken and not stored yet, 5 is stored and not sent.
+    assert shown(log.answered(ask(log), history(2, through=3, seq=5))) == ["e2"]
+    assert shown(log.live(said(4))) == ["e4"]
+    assert shown(log.live(said(5))) == ["e5"]
+    assert log.question() is None
+
+
+def test_an_answer_without_messages_goes_on_where_it_ends() -> None:
+    log = begun(1)
+    log.live(said(300))
+    for through in (101, 201):
+        assert log.answered(ask(log), history(through=through, seq=300, more=True)) == []
+        assert ask(log).after == through
+        assert not log.may_close
+    assert shown(log.answered(ask(log), history(300))) == ["e300"]
+    assert log.question() is None
+
+
+def test_an_answer_that_ends_before_what_came_live_does_not_let_it_pass() -> None:
+    log = begun(1)
+    log.live(said(5))
+    # It could not be read any further now, and has no later place to go on from.
+    assert log.answered(ask(log), history(through=1, seq=5, more=True)) == []
+    assert ask(log).after == 1
+    assert log.may_close
+    assert shown(log.answered(ask(log), history(2, 3, 4, 5))) == ["e2", "e3", "e4", "e5"]
+
+
+def test_numbers_among_the_old_messages_that_were_never_used_are_passed_over() -> None:
+    log = RoomLog("cats", history=3)
+    assert shown(log.answered(ask(log), history(4, 6, 8, through=9))) == ["e4", "e6", "e8"]
+    assert log.question() is None
+    assert shown(log.live(said(10))) == ["e10"]
+
+
+def test_a_log_that_begins_in_one_numbering_and_goes_on_in_another_misses_nothing_of_it() -> None:
+    log = RoomLog("cats")
+    question = ask(log)
+    log.live(said(1, "f"))
+    assert shown(log.answered(question, history(8))) == ["missed after 8", "f1"]
+    assert shown(log.live(said(2, "f"))) == ["f2"]
+    assert log.question() is None
+
+
 def test_what_comes_live_during_a_question_is_merged() -> None:
     log = begun(1)
     log.resume()
@@ -196,6 +267,17 @@ def test_what_is_missed_is_said_once() -> None:
         log.resume()
         assert shown(log.answered(ask(log), history(seq=4, complete=False))) == told
     assert shown(log.live(said(5))) == ["e5"]
+
+
+def test_what_is_missed_over_several_answers_is_said_once() -> None:
+    log = begun(1)
+    log.resume()
+    told = log.answered(ask(log), history(through=101, seq=300, more=True, complete=False))
+    told += log.answered(ask(log), history(through=201, seq=300, more=True, complete=False))
+    told += log.answered(ask(log), history(250, 252, seq=300, through=300, complete=False))
+    assert shown(told) == ["missed after 1", "e250", "e252"]
+    assert log.question() is None
+    assert shown(log.live(said(301))) == ["e301"]
 
 
 def test_what_came_during_the_question_is_shown_before_what_comes_later() -> None:
@@ -265,12 +347,16 @@ def test_a_log_that_was_cut_back_goes_on_from_there() -> None:
 
 @dataclass
 class Room:
-    """The server's log of a room. A number is taken first, and written or sealed later."""
+    """The server's log of a room. A number is taken first, and its message stored, or given up, later.
+
+    What is sent are rounds: all that is stored after the last one, up to the first number that is open.
+    """
 
     keeps_history: bool = True
     taken: int = 0
     writing: set[int] = field(default_factory=set)
     stored: list[int] = field(default_factory=list)
+    sent: int = 0
 
     def take(self) -> None:
         self.taken += 1
@@ -280,21 +366,30 @@ class Room:
         self.writing.remove(seq)
         self.stored = sorted([*self.stored, seq])
 
+    @property
+    def settled(self) -> int:
+        """Up to here, no number is open."""
+        return min(self.writing, default=self.taken + 1) - 1
+
+    def round(self) -> list[int]:
+        """What is to be sent now."""
+        return [seq for seq in self.stored if self.sent < seq <= self.settled]
+
     def page(self, question: Question, limit: int) -> StoredMessages:
-        """Read, and seal the numbers that are missing before the last that is read."""
+        """Read so many numbers at most, whether they were used or not."""
         epoch = "e" if self.taken else None
+        through = self.settled
         if not self.keeps_history:
-            return history(seq=self.taken, epoch=epoch, complete=False)
+            return history(seq=self.taken, through=through, epoch=epoch, complete=False)
         limit = min(question.limit, limit)
+        numbers = [seq for seq in self.stored if (question.after or 0) < seq <= through]
         if question.after is None:
-            numbers, more = self.stored[-limit:], len(self.stored) > limit
-            first = numbers[0] if numbers else 0
+            numbers, more = numbers[-limit:], len(numbers) > limit
         else:
-            rest = [seq for seq in self.stored if seq > question.after]
-            numbers, more = rest[:limit], len(rest) > limit
-            first = question.after
-        self.writing = {seq for seq in self.writing if not numbers or not first < seq < numbers[-1]}
-        return history(*numbers, seq=self.taken, epoch=epoch, more=more)
+            more = question.after + limit < through
+            through = min(through, question.after + limit)
+            numbers = [seq for seq in numbers if seq <= through]
+        return history(*numbers, seq=self.taken, through=through, epoch=epoch, more=more)
 
 
 class Network(RuleBasedStateMachine):
@@ -307,7 +402,8 @@ class Network(RuleBasedStateMachine):
         self.room = Room(self.keeps_history)
         self.log = RoomLog("cats")
         self.told: list[Message | Missed] = []
-        self.on_the_way: list[int] = []
+        # The frames that are under way.
+        self.on_the_way: list[list[int]] = []
         self.question: Question | None = None
         self.answer: StoredMessages | None = None
         # What was stored with a greater number came after the client had joined, or its log had begun.
@@ -322,6 +418,7 @@ class Network(RuleBasedStateMachine):
         for seq in range(1, stored + 1):
             self.room.take()
             self.room.store(seq)
+        self.room.sent = stored
         self.log = RoomLog("cats", history)
         if joins:
             self.log.joined(self.room.taken)
@@ -332,27 +429,35 @@ class Network(RuleBasedStateMachine):
         self.room.take()
 
     @precondition(lambda self: self.room.writing)
-    @rule(data=st.data(), sent=st.booleans())
-    def store(self, data: st.DataObject, sent: bool) -> None:
-        """Store one, and send it, or lose it."""
-        seq = data.draw(st.sampled_from(sorted(self.room.writing)))
-        self.room.store(seq)
-        if sent:
-            self.on_the_way.append(seq)
+    @rule(data=st.data())
+    def store(self, data: st.DataObject) -> None:
+        self.room.store(data.draw(st.sampled_from(sorted(self.room.writing))))
 
     @precondition(lambda self: self.room.writing)
     @rule(data=st.data())
-    def crash(self, data: st.DataObject) -> None:
-        """Lose the writer of a message before it is stored."""
+    def give_up(self, data: st.DataObject) -> None:
+        """Never store what has a number."""
         self.room.writing.remove(data.draw(st.sampled_from(sorted(self.room.writing))))
+
+    @precondition(lambda self: self.room.round())
+    @rule(data=st.data(), lost=st.booleans(), crashes=st.booleans())
+    def send(self, data: st.DataObject, lost: bool, crashes: bool) -> None:
+        """Send a round, in one frame or two; where the sender crashes, it is sent again."""
+        numbers = self.room.round()
+        at = data.draw(st.integers(1, len(numbers)))
+        if not lost:
+            self.on_the_way += [frame for frame in (numbers[:at], numbers[at:]) if frame]
+        if not crashes:
+            self.room.sent = numbers[-1]
 
     @precondition(lambda self: self.on_the_way)
     @rule(data=st.data(), again=st.booleans())
     def arrive(self, data: st.DataObject, again: bool) -> None:
-        seq = data.draw(st.sampled_from(self.on_the_way))
+        frame = data.draw(st.sampled_from(self.on_the_way))
         if not again:
-            self.on_the_way.remove(seq)
-        self.told += self.log.live(said(seq))
+            self.on_the_way.remove(frame)
+        for seq in frame:
+            self.told += self.log.live(said(seq))
 
     @precondition(lambda self: self.question is None and self.log.question())
     @rule()
@@ -371,8 +476,8 @@ class Network(RuleBasedStateMachine):
         assert self.question
         assert self.answer
         if not self.log.begun:
-            newest = self.answer.messages[-1].seq if self.answer.messages else 0
-            self.began_at = newest if self.began_at is None else min(newest, self.began_at)
+            reached = self.answer.through
+            self.began_at = reached if self.began_at is None else min(reached, self.began_at)
         self.told += self.log.answered(self.question, self.answer)
         self.question = self.answer = None
 

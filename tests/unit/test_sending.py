@@ -9,6 +9,7 @@ from chalicelib.gateway.sending import (
     LONGEST_DELAY,
     TRIES,
     UNKNOWN_DELAY,
+    UNKNOWN_TRIES,
     Sending,
 )
 from chalicelib.gateway.signer import SignedPost
@@ -70,7 +71,7 @@ def test_what_is_throttled_for_the_account_is_tried_for_about_a_second() -> None
 
 def test_what_is_refused_and_nobody_knows_why_is_tried_for_a_moment() -> None:
     posts = sending("a")
-    delays = [posts.refused("a", Cause.UNKNOWN) for _ in range(TRIES)]
+    delays = [posts.refused("a", Cause.UNKNOWN) for _ in range(UNKNOWN_TRIES)]
     assert delays.pop() is None
     for delay in delays:
         assert delay is not None
@@ -82,7 +83,7 @@ def test_what_is_refused_and_nobody_knows_why_is_tried_for_a_moment() -> None:
 
 def test_every_refusal_is_a_try_whatever_it_is_taken_for() -> None:
     posts = sending("a")
-    for _ in range(TRIES):
+    for _ in range(UNKNOWN_TRIES):
         assert posts.refused("a", Cause.ACCOUNT) is not None
     assert posts.refused("a", Cause.UNKNOWN) is None
 

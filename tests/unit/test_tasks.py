@@ -1,4 +1,4 @@
-"""Chunks of recipients, on their way through a queue."""
+"""Tasks, on their way through a queue."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,11 +6,27 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib.chunks import MOST_BYTES, MOST_ENTRIES, MOST_MEMBERS, Chunk, ChunkQueue
-from chalicelib.errors import BadChunk, QueueUnavailable
+from chalicelib.errors import BadTask, QueueUnavailable
+from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member
+from chalicelib.tasks import (
+    MOST_BYTES,
+    MOST_ENTRIES,
+    MOST_MEMBERS,
+    Chunk,
+    Prune,
+    PumpRoom,
+    RestOfRoom,
+    Task,
+    TaskQueue,
+    TellOccupancy,
+    TellPresence,
+    decode,
+)
 from chalicelib.wire.events import Form
 from chalicelib.wire.fields import Room
+
+ENDPOINT = "https://a.example/dev"
 
 
 def members(number: int) -> list[Member]:
@@ -18,7 +34,7 @@ def members(number: int) -> list[Member]:
 
 
 def chunk(number: int = 3, payload: str = "hi", **fields: Any) -> Chunk:
-    return Chunk("https://a.example/dev", "lobby", payload, members(number), **fields)
+    return Chunk(endpoint=ENDPOINT, room="lobby", payload=payload, members=members(number), **fields)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +42,7 @@ def chunk(number: int = 3, payload: str = "hi", **fields: Any) -> Chunk:
 )
 def test_a_chunk_comes_back_as_it_was(payload: str) -> None:
     original = chunk(payload=payload, passing=True, attempt=2)
-    assert Chunk.decode(original.encode()) == original
+    assert decode(original.encode()) == original
 
 
 def test_a_message_of_sqs_has_no_noncharacters() -> None:
@@ -36,14 +52,29 @@ def test_a_message_of_sqs_has_no_noncharacters() -> None:
 
 
 def test_a_room_of_the_wire_is_a_string() -> None:
-    original = Chunk("https://a.example/dev", Room.parse("cats"), "hi", [])
-    assert Chunk.decode(original.encode()).room == "cats"
+    original = Chunk(endpoint=ENDPOINT, room=Room.parse("cats"), payload="hi", members=[])
+    assert decode(original.encode()) == original
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        PumpRoom(endpoint=ENDPOINT, room="cats", attempt=3),
+        RestOfRoom(endpoint=ENDPOINT, room="cats", payloads={Form.JSON: "{}"}, after="c1=", but="c2="),
+        TellPresence(endpoint=ENDPOINT, room="cats", crossings=[Crossing("ann", "join", 7)], but="c1="),
+        TellOccupancy(endpoint=ENDPOINT, room="cats", born_ms=5),
+        Prune(endpoint=ENDPOINT, room=None, members=members(2)),
+    ],
+    ids=lambda task: type(task).__name__,
+)
+def test_a_task_comes_back_as_it_was(task: Task) -> None:
+    assert decode(task.encode()) == task
 
 
 @pytest.mark.parametrize("body", ["", "{}", "[]", '{"endpoint": 1}', "\x00", chunk().encode()[:-1]])
-def test_what_is_no_chunk_is_poison(body: str) -> None:
-    with pytest.raises(BadChunk):
-        Chunk.decode(body)
+def test_what_is_no_task_is_poison(body: str) -> None:
+    with pytest.raises(BadTask):
+        decode(body)
 
 
 def test_the_rest_is_who_is_left_with_another_attempt() -> None:
@@ -52,6 +83,10 @@ def test_the_rest_is_who_is_left_with_another_attempt() -> None:
     assert ([member.id for member in rest.members], rest.attempt) == (["c0=", "c2="], 2)
     assert chunk().rest(set()) is None
     assert chunk(passing=True).rest({"c0="}) is None
+
+
+def test_what_is_of_no_use_late_is_no_work_for_workers() -> None:
+    assert chunk(passing=True).pieces() == []
 
 
 def test_a_large_room_is_cut_into_pieces_for_workers() -> None:
@@ -81,7 +116,7 @@ class Sqs:
 
 
 def put(sqs: Sqs, *chunks: Chunk, delay: int = 0) -> None:
-    ChunkQueue(lambda: sqs, "queue").put(chunks, delay)
+    TaskQueue(lambda: sqs, "queue").put(chunks, delay)
 
 
 def test_no_batch_is_larger_than_sqs_takes() -> None:
