@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from .broadcaster import QUEUE_SECONDS, Broadcaster, Delivery
 from .errors import ChatError, GatewayUnavailable, QueueUnavailable, StorageUnavailable
-from .storage.heads import Head, Heads
+from .storage.heads import Head, Heads, Sent
 from .storage.messages import Draft, Messages, Receipt, Stored, Unsent
 from .tasks import PumpRoom, TaskQueue
 from .told import first_event
@@ -29,6 +29,10 @@ LOOK_SECONDS = 0.05
 # Not worth a pause, in s; and a pause after which it is worth a look what has come meanwhile.
 SHORTEST_PAUSE = 0.005
 LONG_PAUSE = 0.05
+# While the account is throttled, a room rests as long as its round took, so that others have their turn. A
+# round is throttled that has been refused more often than this, as a share of its posts. In s.
+LONGEST_BETWEEN = 2.0
+TOLERATED = 0.1
 # Tries of workers, with 1, 3, 7, 15 and 31 s before them.
 MOST_ATTEMPTS = 5
 # What is left of an invocation at the end of a turn, in s.
@@ -45,6 +49,7 @@ class Turn:
         head: The room as it was last seen. All up to its ``seq`` can be sent to the members of its version.
         sent: Everything up to this number has been handed on.
         round_ms: Unix time in ms of the last round.
+        between: Time in s from one round to the next that the account's rate leaves.
         own: A message that need not be read.
     """
 
@@ -53,7 +58,18 @@ class Turn:
     head: Head
     sent: int
     round_ms: int
+    between: float
     own: Stored | None = None
+
+    @classmethod
+    def begin(cls, room: str, lease: str, head: Head, own: Stored | None = None) -> "Turn":
+        """Begin a turn where the last one has ended."""
+        return cls(room, lease, head, head.sent, head.sent_at, head.between_ms / 1000, own)
+
+    @property
+    def progress(self) -> Sent:
+        """What to note on the head."""
+        return Sent(self.sent, self.round_ms, int(self.between * 1000))
 
     @property
     def has_more(self) -> bool:
@@ -98,12 +114,13 @@ class Pump:
         Raises:
             StorageUnavailable: It may be stored. The same draft, with its ``ref``, can be given again.
         """
+        lease = self._heads.new_lease()
         try:
-            return self._messages.append(draft, self._heads.new_lease())
+            return self._messages.append(draft, lease)
         except StorageUnavailable:
             # Others may have relied on this one to send what they have stored.
             with suppress(QueueUnavailable):
-                self._queue.put([self._task(draft.room)], 1)
+                self._queue.put([self._task(draft.room, left=lease)], 1)
             raise
 
     def hand_on(self, receipt: Receipt, deadline: float, delivery: Delivery) -> Turn | None:
@@ -123,17 +140,28 @@ class Pump:
         Raises:
             StorageUnavailable: It is not sent, and no worker could be told to send it. The message may be
                 handed on again.
+            QueueUnavailable: Likewise, for there was no time.
             GatewayUnavailable: API Gateway lets this chat send to nobody. Likewise.
         """
         room, head = receipt.stored.room, receipt.head
         if receipt.lease is not None:
             own = None if receipt.duplicate else receipt.stored
-            turn = Turn(room, receipt.lease, head, head.sent, head.sent_at, own)
+            turn = Turn.begin(room, receipt.lease, head, own)
         elif head.is_left(self._clock()) and (left := self._take_over(room)) is not None:
             turn = left
         else:
             return None
-        self._send(turn, deadline, delivery, attempt=0, is_over=lambda: turn.sent >= receipt.stored.seq)
+        last = deadline - RESERVE_SECONDS
+        self._send(
+            turn,
+            deadline,
+            delivery,
+            attempt=0,
+            is_over=lambda: turn.sent >= receipt.stored.seq or time.monotonic() >= last,
+        )
+        if turn.lease and turn.sent < receipt.stored.seq:
+            # Others have left so much that there was no time to send all of it.
+            self._leave(turn)
         return turn if turn.lease else None
 
     def go_on(self, turn: Turn, deadline: float, delivery: Delivery) -> None:
@@ -159,14 +187,14 @@ class Pump:
         Raises:
             StorageUnavailable: As for ``hand_on``.
         """
-        turn = self._take_over(task.room)
+        turn = self._take_over(task.room, task.left)
         if turn is not None:
             self._send_for(WORKER_SECONDS, turn, deadline, delivery, task.attempt)
 
-    def _take_over(self, room: str) -> Turn | None:
+    def _take_over(self, room: str, left: str | None = None) -> Turn | None:
         lease = self._heads.new_lease()
-        head = self._heads.take_over(room, lease)
-        return Turn(room, lease, head, head.sent, head.sent_at) if head is not None else None
+        head = self._heads.take_over(room, lease, left)
+        return Turn.begin(room, lease, head) if head is not None else None
 
     def _send_for(
         self, seconds: float, turn: Turn, deadline: float, delivery: Delivery, attempt: int
@@ -176,11 +204,13 @@ class Pump:
         self._send(turn, deadline, delivery, attempt, lambda: time.monotonic() >= until)
         if turn.lease:
             try:
-                self._queue.put([self._task(turn.room)])
+                self._leave(turn)
             except QueueUnavailable:
                 # Nobody else can be told to: go on as long as there is time.
-                self._send(turn, deadline, delivery, attempt, lambda: time.monotonic() >= last)
-            self._release(turn)
+                again = self._take_over(turn.room)
+                if again is not None:
+                    self._send(again, deadline, delivery, attempt, lambda: time.monotonic() >= last)
+                    self._release(again)
 
     def _send(
         self,
@@ -193,7 +223,7 @@ class Pump:
         """Send rounds until there is nothing more, the lease is lost, or the turn is over."""
         try:
             while turn.lease:
-                if self._keep_pace(turn) or turn.sent > turn.head.sent:
+                if self._keep_pace(turn, deadline) or turn.sent > turn.head.sent:
                     self._renew(turn)
                 if turn.lease:
                     self._round(turn, deadline, delivery)
@@ -213,9 +243,12 @@ class Pump:
             return
         event, number = first_event(unsent.messages)
         until = min(deadline, time.monotonic() + ROUND_SECONDS + QUEUE_SECONDS)
-        delivered = delivery.delivered
+        delivered, throttles, began = delivery.delivered, delivery.throttles, time.monotonic()
         self._broadcaster.publish(turn.room, event, until, delivery, head=turn.head)
-        if delivery.forbidden and delivery.delivered == delivered:
+        delivered, throttles = delivery.delivered - delivered, delivery.throttles - throttles
+        is_throttled = throttles > TOLERATED * delivered
+        turn.between = min(LONGEST_BETWEEN, 2 * (time.monotonic() - began)) if is_throttled else 0.0
+        if delivery.forbidden and not delivered:
             # This chat may not send at all. What it was to send is sent once it may.
             raise GatewayUnavailable
         delivery.rounds += 1
@@ -241,17 +274,18 @@ class Pump:
         # All of them have been waited for.
         return self._messages.sealed(turn.room, head)
 
-    def _keep_pace(self, turn: Turn) -> bool:
+    def _keep_pace(self, turn: Turn, deadline: float) -> bool:
         """Wait until the room can have another round; whether that took so long that more may have come."""
-        between = turn.head.members / self._posts_per_second
-        pause = min(between, turn.round_ms / 1000 + between - self._clock())
+        between = max(turn.between, turn.head.members / self._posts_per_second)
+        left = deadline - RESERVE_SECONDS - time.monotonic()
+        pause = min(between, turn.round_ms / 1000 + between - self._clock(), left)
         if pause > SHORTEST_PAUSE:
             self._sleep(pause)
         return pause > LONG_PAUSE
 
     def _finish(self, turn: Turn) -> None:
         """End the turn, unless there is more to send."""
-        head = self._heads.finish(turn.room, turn.lease, turn.sent, turn.round_ms)
+        head = self._heads.finish(turn.room, turn.lease, turn.progress)
         if head is None:
             turn.lease = ""
         else:
@@ -260,7 +294,7 @@ class Pump:
     def _renew(self, turn: Turn) -> None:
         """Note how far it is, and see what has come meanwhile."""
         lease = self._heads.new_lease()
-        head = self._heads.renew(turn.room, turn.lease, turn.sent, turn.round_ms, lease)
+        head = self._heads.renew(turn.room, turn.lease, turn.progress, lease)
         if head is None:
             turn.lease = ""
         else:
@@ -271,19 +305,29 @@ class Pump:
         if lease:
             # Otherwise it expires.
             with suppress(StorageUnavailable):
-                self._heads.release(turn.room, lease, turn.sent, turn.round_ms)
+                self._heads.release(turn.room, lease, turn.progress)
 
     def _fail(self, turn: Turn, error: ChatError, attempt: int) -> None:
         """Let a worker try again later what could not be sent now: it is stored, and not forgotten."""
+        if attempt > MOST_ATTEMPTS or isinstance(error, GatewayUnavailable):
+            # Whoever comes next tries again. A worker may not send either, where this chat may not.
+            self._release(turn)
+            raise error
         try:
-            if attempt > MOST_ATTEMPTS or isinstance(error, GatewayUnavailable):
-                # Whoever comes next tries again. A worker may not send either, where this chat may not.
-                raise error
-            self._queue.put([self._task(turn.room, attempt)], 2**attempt - 1)
+            self._leave(turn, attempt, 2**attempt - 1)
         except QueueUnavailable:
             raise error from None
-        finally:
-            self._release(turn)
 
-    def _task(self, room: str, attempt: int = 1) -> PumpRoom:
-        return PumpRoom(endpoint=self._broadcaster.endpoint, room=room, attempt=attempt)
+    def _leave(self, turn: Turn, attempt: int = 1, delay_seconds: int = 0) -> None:
+        """Leave a room to a worker.
+
+        Raises:
+            QueueUnavailable: It could not be told.
+        """
+        lease = turn.lease
+        # First: a worker that comes before would find the room taken.
+        self._release(turn)
+        self._queue.put([self._task(turn.room, attempt, lease)], delay_seconds)
+
+    def _task(self, room: str, attempt: int = 1, left: str | None = None) -> PumpRoom:
+        return PumpRoom(endpoint=self._broadcaster.endpoint, room=room, attempt=attempt, left=left)

@@ -67,6 +67,10 @@ class Chunk(Task, frozen=True, kw_only=True, tag="chunk"):
         """The same chunk for some of its members."""
         return msgspec.structs.replace(self, members=members)
 
+    def only_those(self, ids: Collection[str]) -> "Chunk | None":
+        """The same chunk for the members with these ids; None where there are none."""
+        return self.only([member for member in self.members if member.id in ids]) if ids else None
+
     def rest(self, left: Collection[str]) -> "Chunk | None":
         """What is worth another attempt, with the ids that are left; None where that is nothing."""
         if not left or self.passing:
@@ -86,10 +90,17 @@ class Chunk(Task, frozen=True, kw_only=True, tag="chunk"):
 
 
 class PumpRoom(Task, frozen=True, kw_only=True, tag="pump"):
-    """Send what a room has not been sent yet."""
+    """Send what a room has not been sent yet.
+
+    Attributes:
+        room: The room.
+        attempt: 1 for the first worker.
+        left: The lease of whoever has left the room: nobody sends under it, ended or not.
+    """
 
     room: str
     attempt: int = 1
+    left: str | None = None
 
 
 class RestOfRoom(Task, frozen=True, kw_only=True, tag="rest"):

@@ -9,7 +9,11 @@ from math import sqrt
 from .addresses import Addresses
 from .http_connection import HttpConnection, open_socket
 from .pace import Pace
-from .sending import THROTTLED, Sending
+from .refusals import Cause, Refusals
+from .sending import Sending
+
+DELIVERED = 200
+REFUSED = 429
 
 # What a post may take, and the opening of a connection; in s.
 POST_SECONDS = 2.0
@@ -50,7 +54,10 @@ class Pool:
         self._addresses = addresses
         self._tls = tls
         self._pace = pace
+        self._refusals = Refusals()
         self._loop = asyncio.get_running_loop()
+        # What to add to the loop's clock to get Unix time: it may stand still while a Lambda is frozen.
+        self._epoch = 0.0
         # Those that have a post to begin. A post that waits to be tried again is in no queue.
         self._ready: deque[Sending] = deque()
         self._connections: set[Connection] = set()
@@ -64,7 +71,10 @@ class Pool:
 
     def start(self, sending: Sending) -> None:
         """Begin to send; the rest happens as the loop runs."""
-        if sending.deadline <= self._loop.time():
+        now = self._loop.time()
+        self._epoch = time.time() - now
+        self._pace.recover(now + self._epoch)
+        if sending.deadline <= now:
             sending.expire()
         elif not sending.done:
             expiry = self._loop.call_at(sending.deadline, self._expire, sending)
@@ -125,11 +135,13 @@ class Pool:
         sending, connection_id = connection.take_job()
         now = self._loop.time()
         self._latency = min(self._latency, now - connection.posted_at)
-        if status == THROTTLED:
-            self._pace.throttled(now)
-        elif status == 200:
-            self._pace.delivered()
-        self._settle(sending, connection_id, sending.answered(connection_id, status))
+        if status == REFUSED:
+            self._refused(sending, connection_id, now + self._epoch)
+        else:
+            if status == DELIVERED:
+                self._pace.delivered()
+                self._refusals.delivered(connection_id, now + self._epoch)
+            self._settle(sending, connection_id, sending.answered(connection_id, status))
         if not connection.is_open:
             self._connections.discard(connection)
             self._pump()
@@ -138,6 +150,24 @@ class Pool:
         following = self._next()
         if following is None or self._busy > self._pace.concurrency or not self._begin(connection, following):
             self._rest(connection)
+
+    def _refused(self, sending: Sending, connection_id: str, now: float) -> None:
+        cause = self._refusals.refused(connection_id, now)
+        if cause is Cause.ACCOUNT:
+            self._pace.throttled(self._refusals.throttled_at)
+        delay = sending.refused(connection_id, cause)
+        if delay is not None:
+            self._loop.call_later(delay, self._reconsider, sending, connection_id)
+
+    def _reconsider(self, sending: Sending, connection_id: str) -> None:
+        """Try a refused post again, unless what was answered meanwhile shows that the socket is slow."""
+        if sending.done:
+            return
+        if self._refusals.cause(connection_id, self._loop.time() + self._epoch) is Cause.SOCKET:
+            sending.leave_out(connection_id)
+        else:
+            sending.try_again(connection_id)
+            self._again(sending, connection_id)
 
     def _lost(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -164,15 +194,15 @@ class Pool:
             if now - connection.posted_at >= POST_SECONDS:
                 sending, connection_id = self._drop(connection)
                 sending.give_up(connection_id, "timeout")
+        self._pace.recover(now + self._epoch)
         if busy:
             self._look = self._loop.call_later(LOOK_SECONDS, self._look_for_overdue)
             self._pump()
 
     def _expire(self, sending: Sending) -> None:
         """Give up what a sending has not done by its deadline."""
-        for connection in [each for each in self._connections if each.job and each.job[0] is sending]:
-            self._drop(connection)
-        sending.expire()
+        late = [each for each in self._connections if each.job and each.job[0] is sending]
+        sending.expire({self._drop(connection)[1] for connection in late})
         self._pump()
 
     def _drop(self, connection: Connection) -> Job:

@@ -5,17 +5,16 @@ import threading
 import pytest
 
 from chalicelib.storage.faults import WRITE_TRIES
+from chalicelib.tasks import PumpRoom
 from tests.functional.log import Log
 from tests.functional.tables import Tables
-from tests.rig.clients import Crowd
+from tests.rig.clients import Crowd, SocketClient
 from tests.rig.faults import StorageFault, StorageFaults, counted, in_turn
 from tests.rig.rig import Rig
 from tests.waiting import eventually
 
 # What botocore tries: see DYNAMODB in bootstrap.py.
 ATTEMPTS = 4
-# In s: what it tries, and then storage again.
-LONG = 30
 
 
 class TestLostAnswers:
@@ -34,17 +33,34 @@ class TestLostAnswers:
         assert [message["seq"] for message in answer["messages"]] == [3]
         assert ann.ask("onMessage", message="three")["seq"] == 4
 
-    @pytest.mark.parametrize("ref", [None, "r1"])
-    def test_a_message_is_stored_and_sent_once(self, crowd: Crowd, tables: Tables, ref: str | None) -> None:
+    @pytest.mark.parametrize(
+        ("ref", "operation", "before"),
+        [
+            (None, "PutItem", 0),
+            (None, "UpdateItem", 1),
+            ("r1", "PutItem", 0),
+            ("r1", "PutItem", 1),
+            ("r1", "UpdateItem", 1),
+            ("r1", "UpdateItem", 2),
+        ],
+        ids=["message", "end of the turn", "claim", "claimed message", "number of the claim", "its end"],
+    )
+    def test_a_message_is_stored_and_sent_once(
+        self, rig: Rig, crowd: Crowd, tables: Tables, ref: str | None, operation: str, before: int
+    ) -> None:
         ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
-        operation = "TransactWriteItems" if ref else "PutItem"
-        faults = StorageFaults(tables.client, in_turn(operation, StorageFault.LOST))
+        rig.settle()
+        faults = StorageFaults(tables.client, in_turn(operation, *[None] * before, StorageFault.LOST))
         ann.say("hi", **({"ref": ref} if ref else {}))
         ack = ann.event(lambda event: event["type"] == "ack")
         assert (ack["seq"], ack["duplicate"]) == (1, False)
+        rig.settle()
         assert faults.injected == {"lost": 1}
         bob.gets("hi")
         assert [message["seq"] for message in bob.ask("history")["messages"]] == [1]
+        # The room is free for who speaks next.
+        assert ann.ask("onMessage", message="ho")["seq"] == 2
+        bob.gets("hi", "ho")
 
     @pytest.mark.parametrize("requests", range(3))
     def test_whoever_joins_is_in_and_whoever_leaves_is_out(
@@ -85,38 +101,95 @@ class TestThrottling:
         assert ann.event(lambda event: event["type"] == "ack")["seq"] == 1
         assert faults.injected["throttled"] == 2 or operation == "Query"
 
-    @pytest.mark.parametrize("operation", ["UpdateItem", "TransactWriteItems"])
+    @pytest.mark.parametrize(
+        ("operation", "before"),
+        [("PutItem", 0), ("UpdateItem", 0), ("UpdateItem", 1), ("PutItem", 1)],
+        ids=["at the claim", "at the number", "at the number of the claim", "at the message"],
+    )
     def test_that_stays_is_told_and_the_same_again_is_accepted_once(
-        self, crowd: Crowd, tables: Tables, log: Log, operation: str
+        self, rig: Rig, crowd: Crowd, tables: Tables, log: Log, operation: str, before: int
     ) -> None:
         ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
-        hot = {operation}
-        StorageFaults(tables.client, lambda asked, _: StorageFault.THROTTLED if asked in hot else None)
+        rig.settle()
+        order = [None] * before + [StorageFault.THROTTLED] * ATTEMPTS
+        StorageFaults(tables.client, in_turn(operation, *order))
         ann.send({"action": "onMessage", "message": "hi", "ref": "r1"})
-        assert eventually(lambda: any(event["type"] == "error" for event in ann.events), LONG)
-        [error] = [event for event in ann.events if event["type"] == "error"]
+        error = ann.event(lambda event: event["type"] == "error")
         assert (error["code"], error["ref"]) == ("unavailable", "r1")
-        hot.clear()
         # The line comes after the reply.
         assert eventually(lambda: log.lines[-1]["level"] == "ERROR")
-        ann.lines.clear()
+        # Nobody waits for a lease: it was given back.
         assert ann.ask("onMessage", message="hi", ref="r1")["duplicate"] is False
         bob.gets("hi")
+        assert ann.ask("onMessage", message="hi", ref="r1")["duplicate"] is True
+        rig.settle()
+        assert [each["message"] for each in bob.ask("history", after=0)["messages"]] == bob.texts == ["hi"]
 
-    def test_a_room_whose_members_cannot_be_read_has_the_message_all_the_same(
-        self, crowd: Crowd, tables: Tables
+    def test_a_room_whose_members_cannot_be_read_is_sent_the_message_by_a_worker(
+        self, rig: Rig, crowd: Crowd, tables: Tables
     ) -> None:
         ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
+        rig.settle()
+        order = [StorageFault.THROTTLED] * ATTEMPTS
+        faults = StorageFaults(tables.client, in_turn("Query", *order * 2))
+        # It is stored, and there is somebody who sends it: that is what an ack says.
+        assert ann.ask("onMessage", message="hi", ref="r1")["duplicate"] is False
+        rig.settle()
+        assert bob.texts == []
+        assert [task.attempt for task in rig.queues.tasks(PumpRoom)] == [1]
+        # Nor can the worker, at first.
+        rig.advance(1)
+        rig.settle()
+        assert bob.texts == []
+        assert faults.injected == {"throttled": len(order) * 2}
+        rig.advance(3)
+        for client in (ann, bob):
+            client.gets("hi")
+        rig.settle()
+        assert rig.queues.idle
+        assert rig.queues.dead_letters == []
+        ann.ask("onMessage", message="ho")
+        for client in (ann, bob):
+            client.gets("hi", "ho")
+
+    def test_whoever_speaks_next_is_faster_than_the_worker(
+        self, rig: Rig, crowd: Crowd, tables: Tables
+    ) -> None:
+        ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
+        rig.settle()
         StorageFaults(tables.client, in_turn("Query", *[StorageFault.THROTTLED] * ATTEMPTS))
+        assert ann.ask("onMessage", message="hi")["type"] == "ack"
+        assert bob.ask("onMessage", message="ho")["type"] == "ack"
+        for client in (ann, bob):
+            client.gets("hi", "ho")
+        rig.advance(1)
+        rig.settle()
+        # There was nothing left for it.
+        for client in (ann, bob):
+            client.gets("hi", "ho")
+
+    def test_a_message_that_nobody_could_be_left_with_is_sent_by_its_repetition(
+        self, rig: Rig, crowd: Crowd, tables: Tables, log: Log
+    ) -> None:
+        ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
+        rig.settle()
+        StorageFaults(tables.client, in_turn("Query", *[StorageFault.THROTTLED] * ATTEMPTS))
+        rig.queues.failing = ["ServiceUnavailable"] * 2
         ann.send({"action": "onMessage", "message": "hi", "ref": "r1"})
         assert ann.event(lambda event: event["type"] == "error")["code"] == "unavailable"
-        ann.lines.clear()
-        # Stored, and so accepted: the same again is the same message.
+        rig.settle()
+        assert bob.texts == []
+        assert log.lines[-1]["level"] == "ERROR"
+        # It was stored, and so it is the same message; its room is told of it now.
+        again = ann.ask("onMessage", message="hi", ref="r1")
+        assert (again["duplicate"], again["seq"]) == (True, 1)
+        for client in (ann, bob):
+            client.gets("hi")
         assert ann.ask("onMessage", message="hi", ref="r1")["duplicate"] is True
-        ann.ask("onMessage", message="ho")
-        bob.gets("ho")
-        [missed] = bob.ask("history", after=0)["messages"][:1]
-        assert missed["message"] == "hi"
+        rig.settle()
+        # Once it is sent, another repetition is nothing to anybody.
+        for client in (ann, bob):
+            client.gets("hi")
 
 
 class TestConflicts:
@@ -152,14 +225,18 @@ class TestConflicts:
         assert ann.ask("who")["members"] == {"ann": 1}
         assert len(tables.items(tables.connections)) == 1
 
-    def test_of_a_reader_with_a_writer_are_not_seen(self, crowd: Crowd, tables: Tables) -> None:
+    def test_of_a_pump_that_seals_with_a_writer_are_not_seen(
+        self, rig: Rig, crowd: Crowd, tables: Tables
+    ) -> None:
         ann = crowd.connect_json("ann")
-        # A number that is taken, and has no message yet.
+        rig.settle()
+        # A number that is taken, and gets no message.
         StorageFaults(tables.client, in_turn("UpdateItem", StorageFault.LOST))
+        faults = StorageFaults(tables.client, in_turn("PutItem", None, StorageFault.CONFLICT))
         assert ann.ask("onMessage", message="hi")["seq"] == 2
-        faults = StorageFaults(tables.client, in_turn("PutItem", StorageFault.CONFLICT))
-        answer = ann.ask("history", after=0)
         assert faults.injected == {"conflict": 1}
+        ann.gets("hi")
+        answer = ann.ask("history", after=0)
         assert (answer["complete"], [each["seq"] for each in answer["messages"]]) == (True, [2])
 
 
@@ -182,6 +259,7 @@ def test_a_row_that_has_expired_and_is_still_there_counts_for_nothing(
     assert ghost.ended() == 1001
     rig.gateway.farewells = (0,)
     ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
+    rig.settle()
     assert any(expired in row for row in tables.registry())
     posts = rig.callbacks.posts
     ann.say("hi")
@@ -242,8 +320,8 @@ def test_who_joins_and_leaves_while_others_speak_misses_nothing_and_hears_no_mor
             assert after not in seqs(mover)
             assert max(seqs(mover)) < after
 
-    def seqs(client: object) -> set[int]:
-        return {event["seq"] for event in client.events if event.get("type") == "message"}  # type: ignore[attr-defined]
+    def seqs(client: SocketClient) -> set[int]:
+        return {message["seq"] for message in client.messages}
 
     speaking = [threading.Thread(target=speak, args=[number]) for number in (1, 2)]
     errors: list[BaseException] = []

@@ -18,6 +18,7 @@ from tests.functional.queues import Queues
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks, serving
 from tests.rig.clock import Clock
+from tests.rig.dynamodb import DynamoDB
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +41,22 @@ def callbacks(callbacks_server: Callbacks) -> Iterator[Callbacks]:
     callbacks_server.release()
 
 
+@pytest.fixture(params=["ministack_url", "dynamodb_local_url", "rig"])
+def tables_everywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
+    """Empty tables on every DynamoDB that there is, and on the rig's own."""
+    if request.param == "rig":
+        yield Tables(DynamoDB())
+    else:
+        yield from _tables_at(request.getfixturevalue(request.param))
+
+
 @pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
 def tables_anywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
     """Empty tables on every DynamoDB that there is, for up to 50 threads."""
-    url = request.getfixturevalue(request.param)
+    yield from _tables_at(request.getfixturevalue(request.param))
+
+
+def _tables_at(url: str) -> Iterator[Tables]:
     tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
     yield tables
     tables.delete()

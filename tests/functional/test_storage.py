@@ -34,8 +34,8 @@ BOB = replace(ANN, id="Bob00000000000A=", name=None, form=Form.JSON, rooms=froze
 
 
 @pytest.fixture
-def tables(tables_anywhere: Tables) -> Tables:
-    return tables_anywhere
+def tables(tables_everywhere: Tables) -> Tables:
+    return tables_everywhere
 
 
 @pytest.fixture
@@ -269,3 +269,17 @@ def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, table
     assert faults.calls == 2
     [row] = tables.registry()
     assert "lobby" in row
+
+
+def test_joins_at_once_are_no_more_than_a_connection_can_have(
+    tables: Tables, rooms: Rooms, clock: Clock
+) -> None:
+    heads = Heads(tables.client, tables.messages, 30, clock)
+    connections = Connections(tables.client, tables.connections, tables.rooms, heads, clock, most_rooms=2)
+    connections.add(BOB)
+    # Both have read the connection in one room.
+    connections.join(BOB, "dogs")
+    with pytest.raises(StorageUnavailable):
+        connections.join(BOB, "birds")
+    assert members(rooms, "birds") == []
+    assert connections.get(BOB.id) == replace(BOB, rooms=BOB.rooms | {"dogs"})

@@ -61,18 +61,19 @@ class SocketClient:
     def ask(self, action: str, **fields: Any) -> dict[str, Any]:
         """Send a request and wait for the one reply to it, told by its ref."""
         ref = fields.setdefault("ref", secrets.token_hex(4))
+        before = len(self.lines)
         self.send({"action": action, **fields})
-        return self.event(lambda event: event.get("ref") == ref)
+        return self.event(lambda event: event.get("ref") == ref, before)
 
     @property
     def events(self) -> list[dict[str, Any]]:
         """What has come so far, parsed: for a client of the JSON form."""
         return [json.loads(line) for line in self.lines]
 
-    def event(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait for the one event of a kind."""
-        assert eventually(lambda: any(wanted(event) for event in self.events), SOON), self.lines
-        [event] = [event for event in self.events if wanted(event)]
+    def event(self, wanted: Callable[[dict[str, Any]], bool], after: int = 0) -> dict[str, Any]:
+        """Wait for the one event of a kind, after so many frames."""
+        assert eventually(lambda: any(wanted(event) for event in self.events[after:]), SOON), self.lines
+        [event] = [event for event in self.events[after:] if wanted(event)]
         return event
 
     @property

@@ -2,7 +2,16 @@
 
 import pytest
 
-from chalicelib.gateway.sending import FIRST_DELAY, TRIES, Sending
+from chalicelib.gateway.refusals import Cause
+from chalicelib.gateway.sending import (
+    ACCOUNT_TRIES,
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    TRIES,
+    UNKNOWN_DELAY,
+    UNKNOWN_TRIES,
+    Sending,
+)
 from chalicelib.gateway.signer import SignedPost
 from tests.unit.test_signer import AWS, REGION, Keys
 
@@ -31,7 +40,7 @@ def test_to_nobody_is_done_at_once() -> None:
     assert sending().future.result(timeout=0).delivered == []
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [500, 503])
 def test_what_may_pass_is_tried_again_with_growing_delays(status: int) -> None:
     posts = sending("a")
     for number in range(TRIES - 1):
@@ -40,8 +49,54 @@ def test_what_may_pass_is_tried_again_with_growing_delays(status: int) -> None:
         assert 0 <= delay <= FIRST_DELAY * 2**number
     assert posts.answered("a", status) is None
     result = posts.future.result(timeout=0)
-    assert (result.throttled, result.failed) == ((["a"], {}) if status == 429 else ([], {"a": str(status)}))
+    assert (result.failed, result.throttled, result.slow) == ({"a": str(status)}, [], [])
     assert result.left == {"a"}
+
+
+def test_what_is_throttled_for_the_account_is_tried_for_about_a_second() -> None:
+    seconds = []
+    for _ in range(50):
+        posts = sending("a")
+        delays = [posts.refused("a", Cause.ACCOUNT) for _ in range(ACCOUNT_TRIES)]
+        assert delays.pop() is None
+        for number, delay in enumerate(delays):
+            assert delay is not None
+            assert 0 <= delay <= min(LONGEST_DELAY, FIRST_DELAY * 2**number)
+        seconds.append(sum(delay for delay in delays if delay is not None))
+        assert len(set(delays)) == len(delays)
+    assert 0.7 < sum(seconds) / 50 < 1.5
+    result = posts.future.result(timeout=0)
+    assert (result.throttled, result.slow, result.left) == (["a"], [], {"a"})
+
+
+def test_what_is_refused_and_nobody_knows_why_is_tried_for_a_moment() -> None:
+    posts = sending("a")
+    delays = [posts.refused("a", Cause.UNKNOWN) for _ in range(UNKNOWN_TRIES)]
+    assert delays.pop() is None
+    for delay in delays:
+        assert delay is not None
+        assert UNKNOWN_DELAY / 2 <= delay <= UNKNOWN_DELAY
+    assert len(set(delays)) == len(delays)
+    result = posts.future.result(timeout=0)
+    assert (result.throttled, result.slow, result.left) == (["a"], [], {"a"})
+
+
+def test_every_refusal_is_a_try_whatever_it_is_taken_for() -> None:
+    posts = sending("a")
+    for _ in range(UNKNOWN_TRIES):
+        assert posts.refused("a", Cause.ACCOUNT) is not None
+    assert posts.refused("a", Cause.UNKNOWN) is None
+
+
+def test_a_slow_socket_is_left_out_at_once_and_is_not_left() -> None:
+    posts = sending("a", "b", "c")
+    assert posts.refused("a", Cause.SOCKET) is None
+    assert posts.refused("b", Cause.UNKNOWN) is not None
+    posts.leave_out("b")
+    posts.answered("c", 200)
+    result = posts.future.result(timeout=0)
+    assert (result.slow, result.throttled, result.failed) == (["a", "b"], [], {})
+    assert (result.left, result.refused) == (set(), [])
 
 
 @pytest.mark.parametrize("status", [400, 403, 413])
@@ -67,3 +122,16 @@ def test_what_has_no_outcome_at_the_deadline_has_failed() -> None:
     posts.expire()
     result = posts.future.result(timeout=0)
     assert (result.delivered, result.failed, list(posts.waiting)) == (["a"], {"b": "timeout"}, [])
+
+
+def test_what_waits_after_a_429_at_the_deadline_was_throttled() -> None:
+    posts = sending("tried again", "under way", "in the queue", "never begun")
+    posts.waiting.clear()
+    for connection_id in ("tried again", "under way", "in the queue"):
+        posts.refused(connection_id, Cause.ACCOUNT)
+    posts.waiting.extend(["in the queue", "never begun"])
+    posts.expire(under_way={"under way"})
+    result = posts.future.result(timeout=0)
+    assert result.throttled == ["tried again", "in the queue"]
+    assert result.failed == {"under way": "timeout", "never begun": "timeout"}
+    assert list(posts.waiting) == []
