@@ -303,7 +303,7 @@ export class ChatPage {
 		this.#fetching.add(key);
 		try {
 			const page = await this.#chat.history(key, {before: first.seq, epoch: first.epoch, limit: OLDER_PAGE});
-			conversation.hasOlder = page.more;
+			conversation.hasOlder = page.more && page.messages.length > 0;
 			const me = this.#chat.name;
 			conversation.prepend(page.messages.map((each) => ({...each, text: each.message, mine: each.from === me})));
 			this.#timeline.changed(conversation);
