@@ -11,7 +11,7 @@ from chalicelib.errors import StorageUnavailable
 from chalicelib.storage.connection import Connection
 from chalicelib.storage.connections import Connections
 from chalicelib.storage.faults import WRITE_TRIES
-from chalicelib.storage.heads import Head, Heads
+from chalicelib.storage.heads import Head, Heads, Sent
 from chalicelib.storage.messages import Draft, Messages
 from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member, Rooms
@@ -204,9 +204,9 @@ def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
         lambda: messages.position("lobby"),
         lambda: heads.members_changed("lobby", 1),
         lambda: heads.take_over("lobby", "lease"),
-        lambda: heads.renew("lobby", "lease", 1, 1, "renewed"),
-        lambda: heads.finish("lobby", "lease", 1, 1),
-        lambda: heads.release("lobby", "lease", 1, 1),
+        lambda: heads.renew("lobby", "lease", Sent(1, 1), "renewed"),
+        lambda: heads.finish("lobby", "lease", Sent(1, 1)),
+        lambda: heads.release("lobby", "lease", Sent(1, 1)),
         lambda: heads.mend("lobby", 1, 1),
         lambda: heads.plan_occupancy("lobby", 1, 1),
         lambda: heads.occupancy_told("lobby"),
@@ -269,3 +269,17 @@ def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, table
     assert faults.calls == 2
     [row] = tables.registry()
     assert "lobby" in row
+
+
+def test_joins_at_once_are_no_more_than_a_connection_can_have(
+    tables: Tables, rooms: Rooms, clock: Clock
+) -> None:
+    heads = Heads(tables.client, tables.messages, 30, clock)
+    connections = Connections(tables.client, tables.connections, tables.rooms, heads, clock, most_rooms=2)
+    connections.add(BOB)
+    # Both have read the connection in one room.
+    connections.join(BOB, "dogs")
+    with pytest.raises(StorageUnavailable):
+        connections.join(BOB, "birds")
+    assert members(rooms, "birds") == []
+    assert connections.get(BOB.id) == replace(BOB, rooms=BOB.rooms | {"dogs"})
