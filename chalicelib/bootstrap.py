@@ -89,13 +89,13 @@ def build_chat(
     rooms = Rooms(dynamodb, settings.rooms_table, clock)
     messages = Messages(dynamodb, settings.messages_table, heads, settings.history_days, clock)
     make_sqs = cache(lambda: sqs or boto3.client("sqs", config=SQS))
-    queue = TaskQueue(make_sqs, settings.queue)
+    queue = TaskQueue(make_sqs, settings.queue, clock)
     broadcaster = Broadcaster(
         websocket_api,
         MemberCache(rooms, settings.members_cache_seconds, settings.inline_recipients, clock),
         connections,
         queue,
-        TaskQueue(make_sqs, settings.dead_letter_queue),
+        TaskQueue(make_sqs, settings.dead_letter_queue, clock),
         settings.inline_recipients,
         settings.prune_after_seconds,
         clock,

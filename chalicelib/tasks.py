@@ -4,6 +4,7 @@ SQS gives a task at least once and in any order. Doing one twice harms nobody: a
 ``seq``, ``id`` or ``at``, and the rest looks at what there is to do.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -173,11 +174,13 @@ class TaskQueue:
     Args:
         client: Makes boto3's SQS client, at the first use.
         name: Name of the queue.
+        clock: Unix time in s.
     """
 
-    def __init__(self, client: Callable[[], Any], name: str) -> None:
+    def __init__(self, client: Callable[[], Any], name: str, clock: Callable[[], float] = time.time) -> None:
         self._client = client
         self._name = name
+        self._clock = clock
         self._url: str | None = None
 
     def put(self, tasks: Sequence[Task], delay_seconds: int = 0) -> None:
@@ -189,10 +192,14 @@ class TaskQueue:
         try:
             if self._url is None:
                 self._url = self._client().get_queue_url(QueueName=self._name)["QueueUrl"]
-            for batch in _batches(task.encode() for task in tasks):
+            for batch in _batches(self._born(task).encode() for task in tasks):
                 self._put_batch(batch, min(delay_seconds, LONGEST_DELAY))
         except (ClientError, BotoCoreError) as error:
             raise QueueUnavailable from error
+
+    def _born(self, task: Task) -> Task:
+        """The task, with the time at which it was first put here: its age is logged."""
+        return task if task.born_ms else msgspec.structs.replace(task, born_ms=int(self._clock() * 1000))
 
     def _put_batch(self, bodies: list[str], delay_seconds: int) -> None:
         entries = [

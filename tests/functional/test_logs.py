@@ -21,12 +21,15 @@ def test_one_line_for_each_invocation(people: People, callbacks: Callbacks, cloc
     ann.disconnect()
     assert [line["message"] for line in log.lines] == [
         "connect",
+        # A worker told the others of her.
+        "deliver",
         "connect",
         "message",
         "message",
         "disconnect",
     ]
-    said, bad = log.lines[2], log.lines[3]
+    told, _, said, bad = log.lines[1:5]
+    assert (told["action"], told["outcome"], told["age_ms"]) == ("presence", "ok", 0)
     assert said["level"] == bad["level"] == "INFO"
     assert said["connection_id"] == ann.id
     assert (said["action"], said["outcome"]) == ("onMessage", "ok")
@@ -68,9 +71,9 @@ def test_nothing_else_writes_the_line_again() -> None:
     ],
 )
 def test_nothing_that_was_said_is_logged(people: People, log: Log, frame: object) -> None:
-    ann = people.connected(name="ann")
+    ann = people.connected()
     ann.send(frame)
-    assert len(log.lines) == 2
+    assert [line["message"] for line in log.lines] == ["connect", "message"]
     assert PLANTED not in log.text
 
 

@@ -116,7 +116,7 @@ class Sqs:
 
 
 def put(sqs: Sqs, *chunks: Chunk, delay: int = 0) -> None:
-    TaskQueue(lambda: sqs, "queue").put(chunks, delay)
+    TaskQueue(lambda: sqs, "queue", lambda: 1.5).put(chunks, delay)
 
 
 def test_no_batch_is_larger_than_sqs_takes() -> None:
@@ -132,11 +132,17 @@ def test_no_batch_is_larger_than_sqs_takes() -> None:
 def test_what_was_refused_is_put_again_alone() -> None:
     sqs = Sqs(refused={1})
     put(sqs, chunk(1), chunk(2), chunk(3), delay=7)
-    assert [[entry["MessageBody"] for entry in batch] for batch in sqs.batches] == [
-        [chunk(1).encode(), chunk(2).encode(), chunk(3).encode()],
-        [chunk(2).encode()],
+    assert [[decode(entry["MessageBody"]) for entry in batch] for batch in sqs.batches] == [
+        [chunk(1, born_ms=1500), chunk(2, born_ms=1500), chunk(3, born_ms=1500)],
+        [chunk(2, born_ms=1500)],
     ]
     assert {entry["DelaySeconds"] for batch in sqs.batches for entry in batch} == {7}
+
+
+def test_a_task_that_comes_again_is_as_old_as_it_is() -> None:
+    sqs = Sqs()
+    put(sqs, chunk(born_ms=7))
+    assert decode(sqs.batches[0][0]["MessageBody"]) == chunk(born_ms=7)
 
 
 def test_no_error_of_botocore_comes_out() -> None:
