@@ -1,4 +1,4 @@
-"""Lambdas with a room full of people, on a DynamoDB of the tests' own: all that happens is in a test's hands."""
+"""A chat and its people, on a DynamoDB of the tests' own: all that happens is in a test's hands."""
 
 from collections.abc import Iterable
 from dataclasses import replace
