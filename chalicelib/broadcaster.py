@@ -193,9 +193,7 @@ class Broadcaster:
         late, delivery.late = delivery.late, []
         for posting in late:
             self._count(posting, delivery)
-            result = posting.result.result()
-            if left := posting.chunk.rest({*result.left, *result.slow}):
-                self._try_to_put_off([left], delivery, delay_seconds=1)
+            self._leave_rests(posting, delivery)
 
     def close_stuck(self, deadline: float, delivery: Delivery) -> None:
         """Close the connections that do not read: their clients come again, and catch up."""
@@ -223,14 +221,11 @@ class Broadcaster:
             chunk, min(self._until(deadline), time.monotonic() + LATE_SECONDS), patient=True
         )
         self._count(posting, delivery)
-        result = posting.result.result()
-        left = chunk.rest({*result.left, *result.slow})
-        if left is None:
-            return
-        if left.slow and left.attempt > MOST_ATTEMPTS:
-            delivery.stuck |= {member.id: member for member in left.members}
-        else:
-            self._put_off([left], delivery, delay_seconds=2**left.attempt - 1)
+        for rest in _rests(posting, delivery):
+            if rest.slow and rest.attempt > MOST_ATTEMPTS:
+                delivery.stuck |= {member.id: member for member in rest.members}
+            else:
+                self._put_off([rest], delivery, delay_seconds=2**rest.attempt - 1)
 
     def deliver_rest(self, rest: RestOfRoom, deadline: float, delivery: Delivery) -> None:
         """Send to the members of a room that nobody had the time to read; the rest as for ``publish``."""
@@ -322,18 +317,20 @@ class Broadcaster:
 
     def _finish(self, posting: Posting, delivery: Delivery) -> None:
         """Wait until a chunk is sent; leave what is left to the queue."""
-        new = self._count(posting, delivery)
+        self._count(posting, delivery)
         if unsure := posting.chunk.only_those(posting.result.result().unsure):
             until = min(posting.until, time.monotonic() + LATE_SECONDS)
             delivery.late.append(self._start(unsure, until, patient=True))
-        if left := posting.chunk.rest(posting.result.result().left):
-            self._try_to_put_off([left], delivery, delay_seconds=1)
-        if slow := posting.chunk.rest(new):
-            # For now it is left out; should nothing follow that shows it the gap, a worker sends this.
-            self._try_to_put_off([msgspec.structs.replace(slow, slow=True)], delivery, delay_seconds=1)
+        self._leave_rests(posting, delivery)
 
-    def _count(self, posting: Posting, delivery: Delivery) -> set[str]:
-        """Wait until a chunk is sent, and count what became of it; who has not read for the first time."""
+    def _leave_rests(self, posting: Posting, delivery: Delivery) -> None:
+        """Leave to workers who was missed, and who was left out: nothing may follow that shows the gap."""
+        self._note_unread(posting, delivery)
+        for rest in _rests(posting, delivery):
+            self._try_to_put_off([rest], delivery, delay_seconds=1)
+
+    def _count(self, posting: Posting, delivery: Delivery) -> None:
+        """Wait until a chunk is sent, and count what became of it."""
         chunk, result = posting.chunk, posting.result.result()
         delivery.delivered += len(result.delivered)
         delivery.gone += len(result.gone)
@@ -345,23 +342,19 @@ class Broadcaster:
         for member in chunk.members if gone else ():
             if member.id in gone and member.joined_at <= posting.began_ms - self._prune_after_ms:
                 delivery.dead[member.id] = member, chunk.room
-        return self._note_slow(chunk, result, delivery)
-
-    def _note_slow(self, chunk: Chunk, result: SendResult, delivery: Delivery) -> set[str]:
         if self._unread:
-            for connection_id in result.delivered:
+            for connection_id in (*result.delivered, *result.gone):
                 self._unread.pop(connection_id, None)
-        new = set()
-        for connection_id in result.slow:
-            self._unread[connection_id] += 1
-            if self._unread[connection_id] == 1:
-                new.add(connection_id)
-        stuck = {each for each in result.slow if self._unread[each] >= MOST_UNREAD}
-        for member in chunk.members if stuck else ():
+
+    def _note_unread(self, posting: Posting, delivery: Delivery) -> None:
+        """Note who has not read a payload, and who has not so often that it is to be closed."""
+        slow = posting.result.result().slow
+        self._unread.update(slow)
+        stuck = {each for each in slow if self._unread[each] >= MOST_UNREAD}
+        for member in posting.chunk.members if stuck else ():
             if member.id in stuck:
                 delivery.stuck[member.id] = member
                 del self._unread[member.id]
-        return new
 
     def _try_to_put_off(self, chunks: list[Chunk], delivery: Delivery, delay_seconds: int = 0) -> None:
         try:
@@ -388,3 +381,14 @@ class Broadcaster:
             self._dead_letters.put(tasks)
             delivery.failed += members
             delivery.given_up = True
+
+
+def _rests(posting: Posting, delivery: Delivery) -> list[Chunk]:
+    """What is worth another attempt: for those that were missed, and for those that do not read.
+
+    Those that are about to be closed get it when they come again.
+    """
+    chunk, result = posting.chunk, posting.result.result()
+    slow = chunk.rest([each for each in result.slow if each not in delivery.stuck])
+    rests = [chunk.rest(result.left), slow and msgspec.structs.replace(slow, slow=True)]
+    return [rest for rest in rests if rest is not None]

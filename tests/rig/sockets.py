@@ -14,12 +14,18 @@ class Sockets:
 
     Attributes:
         open: Ids of the open sockets.
+        slow: Ids of those that do not read, and are known not to.
+        throttled: Ids of those that are refused for another reason.
+        closed: Ids of those that were closed from here, in order.
         inboxes: The events that each socket got, in order.
         before_post: Called before each post; what it raises ends the sender.
     """
 
     def __init__(self) -> None:
         self.open: set[str] = set()
+        self.slow: set[str] = set()
+        self.throttled: set[str] = set()
+        self.closed: list[str] = []
         self.inboxes: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self.before_post: Callable[[], None] = lambda: None
 
@@ -32,7 +38,11 @@ class Sockets:
         result = SendResult()
         for connection_id in connection_ids:
             self.before_post()
-            if connection_id in self.open:
+            if connection_id in self.open & self.slow:
+                result.slow.append(connection_id)
+            elif connection_id in self.open & self.throttled:
+                result.throttled.append(connection_id)
+            elif connection_id in self.open:
                 self.inboxes[connection_id].append(json.loads(payload))
                 result.delivered.append(connection_id)
             else:
@@ -48,4 +58,5 @@ class Sockets:
     def hang_up(self, connection_id: str) -> None:
         """Close a connection."""
         self.before_post()
+        self.closed.append(connection_id)
         self.open.discard(connection_id)
