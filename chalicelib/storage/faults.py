@@ -1,19 +1,18 @@
-"""Where botocore's errors end: above storage there is only ``StorageUnavailable``."""
+"""Where the errors of AWS's clients end: above storage there is only ``StorageUnavailable``."""
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from ..aws.errors import client_errors, refusals
+from ..aws.retries import pause
 from ..errors import StorageUnavailable
 
 TRIES = 5
 # What a single write gets: it is out of step with the others that were throttled after some 1.6 s.
 WRITE_TRIES = 7
-# After so long no other try of it begins, in s: botocore's own tries of each may have taken that.
+# After so long no other try of it begins, in s: the client's own tries of each may have taken that.
 PATIENCE = 3.0
 CONDITION_FAILED = "ConditionalCheckFailed"
 
@@ -45,7 +44,7 @@ def translated(*but: type[Exception]) -> Iterator[None]:
         yield
     except but:
         raise
-    except (ClientError, BotoCoreError) as error:
+    except client_errors() as error:
         raise StorageUnavailable from error
 
 
@@ -79,7 +78,7 @@ def write(
 ) -> dict[str, Any]:
     """Write, again while a transaction has what is written or DynamoDB has too much to do.
 
-    botocore does not try conflicts and cancelled transactions again, and a throttled request only as often
+    The client does not try conflicts and cancelled transactions again, and a throttled request only as often
     as it is told. There are ``WRITE_TRIES`` at the most.
 
     Args:
@@ -95,23 +94,18 @@ def write(
     for attempt in range(1, WRITE_TRIES):
         try:
             return request(**arguments)
-        except ClientError as error:
+        except refusals() as error:
             if not _passes(error) or time.monotonic() - began >= patience:
                 raise
         pause(attempt, sleep)
     return request(**arguments)
 
 
-def _passes(error: ClientError) -> bool:
-    """Whether a write met only what does not last."""
+def _passes(error: Any) -> bool:
+    """Whether a write that was refused met only what does not last."""
     codes = _codes(error.response.get("CancellationReasons", []))
     return codes <= _PASSING_REASONS if codes else error.response["Error"]["Code"] in _PASSING
 
 
 def _codes(reasons: Sequence[dict[str, Any]]) -> set[str]:
     return {reason["Code"] for reason in reasons}
-
-
-def pause(attempt: int, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Wait before trying again: full jitter, up to 50 ms doubled with each attempt."""
-    sleep(random.uniform(0, 0.05 * 2 ** (attempt - 1)))
