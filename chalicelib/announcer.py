@@ -107,8 +107,8 @@ class Announcer:
 
     def _plan_occupancy(self, change: Change) -> None:
         """See to it that a crowd is told soon, and only once."""
-        if change.head is None:
-            # One of the next changes is counted, and plans.
+        if change.head is None or not change.joined:
+            # It is not another number; or one of the next changes is counted, and plans.
             return
         now_ms = int(self._clock() * 1000)
         seconds = max(OCCUPANCY_SECONDS, change.head.members // OCCUPANCY_POSTS)

@@ -44,6 +44,7 @@ class Delivery:
         gone: Connections that answered 410.
         pruned: Those of them that were removed.
         queued: Connections that a worker is to send to.
+        throttles: Posts that were refused for the account's rate, most of them to be taken later.
         slow: Connections that do not read fast enough, and were left out.
         closed: Those of them that were closed.
         failed: Connections that were missed, and are not tried again. They stay.
@@ -59,6 +60,7 @@ class Delivery:
     gone: int = 0
     pruned: int = 0
     queued: int = 0
+    throttles: int = 0
     slow: int = 0
     closed: int = 0
     failed: int = 0
@@ -315,6 +317,7 @@ class Broadcaster:
         chunk, result = posting.chunk, posting.result.result()
         delivery.delivered += len(result.delivered)
         delivery.gone += len(result.gone)
+        delivery.throttles += result.throttles
         delivery.slow += len(result.slow)
         delivery.failed += len(result.refused) + (len(result.left) if chunk.passing else 0)
         delivery.forbidden |= result.forbidden

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from .broadcaster import QUEUE_SECONDS, Broadcaster, Delivery
 from .errors import ChatError, GatewayUnavailable, QueueUnavailable, StorageUnavailable
-from .storage.heads import Head, Heads
+from .storage.heads import Head, Heads, Sent
 from .storage.messages import Draft, Messages, Receipt, Stored, Unsent
 from .tasks import PumpRoom, TaskQueue
 from .told import first_event
@@ -29,10 +29,30 @@ LOOK_SECONDS = 0.05
 # Not worth a pause, in s; and a pause after which it is worth a look what has come meanwhile.
 SHORTEST_PAUSE = 0.005
 LONG_PAUSE = 0.05
+# While the account is throttled, the rounds of a room get slower by this factor, then faster again; in s.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+SLOWER = 1.5
+FASTER = 0.9
+# Refusals for the account's rate that a round may have, as a share of its posts.
+TOLERATED = 0.1
 # Tries of workers, with 1, 3, 7, 15 and 31 s before them.
 MOST_ATTEMPTS = 5
 # What is left of an invocation at the end of a turn, in s.
 RESERVE_SECONDS = 2.0
+
+
+def next_pause(pause: float, delivered: int, throttles: int) -> float:
+    """Regulate the rounds of a room by what the account takes: slower rounds carry more.
+
+    Args:
+        pause: Time in s from the last round to the one before.
+        delivered: Posts of the last round that were taken.
+        throttles: Posts of it that were refused for the account's rate.
+    """
+    if throttles > TOLERATED * delivered:
+        return min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * SLOWER))
+    return pause * FASTER if pause * FASTER >= FIRST_PAUSE else 0.0
 
 
 @dataclass
@@ -45,6 +65,7 @@ class Turn:
         head: The room as it was last seen. All up to its ``seq`` can be sent to the members of its version.
         sent: Everything up to this number has been handed on.
         round_ms: Unix time in ms of the last round.
+        pause: Time in s from one round to the next that the account's rate leaves.
         own: A message that need not be read.
     """
 
@@ -53,7 +74,18 @@ class Turn:
     head: Head
     sent: int
     round_ms: int
+    pause: float
     own: Stored | None = None
+
+    @classmethod
+    def begin(cls, room: str, lease: str, head: Head, own: Stored | None = None) -> "Turn":
+        """Begin a turn where the last one has ended."""
+        return cls(room, lease, head, head.sent, head.sent_at, head.pause_ms / 1000, own)
+
+    @property
+    def progress(self) -> Sent:
+        """What to note on the head."""
+        return Sent(self.sent, self.round_ms, int(self.pause * 1000))
 
     @property
     def has_more(self) -> bool:
@@ -128,7 +160,7 @@ class Pump:
         room, head = receipt.stored.room, receipt.head
         if receipt.lease is not None:
             own = None if receipt.duplicate else receipt.stored
-            turn = Turn(room, receipt.lease, head, head.sent, head.sent_at, own)
+            turn = Turn.begin(room, receipt.lease, head, own)
         elif head.is_left(self._clock()) and (left := self._take_over(room)) is not None:
             turn = left
         else:
@@ -166,7 +198,7 @@ class Pump:
     def _take_over(self, room: str) -> Turn | None:
         lease = self._heads.new_lease()
         head = self._heads.take_over(room, lease)
-        return Turn(room, lease, head, head.sent, head.sent_at) if head is not None else None
+        return Turn.begin(room, lease, head) if head is not None else None
 
     def _send_for(
         self, seconds: float, turn: Turn, deadline: float, delivery: Delivery, attempt: int
@@ -213,9 +245,11 @@ class Pump:
             return
         event, number = first_event(unsent.messages)
         until = min(deadline, time.monotonic() + ROUND_SECONDS + QUEUE_SECONDS)
-        delivered = delivery.delivered
+        delivered, throttles = delivery.delivered, delivery.throttles
         self._broadcaster.publish(turn.room, event, until, delivery, head=turn.head)
-        if delivery.forbidden and delivery.delivered == delivered:
+        delivered, throttles = delivery.delivered - delivered, delivery.throttles - throttles
+        turn.pause = next_pause(turn.pause, delivered, throttles)
+        if delivery.forbidden and not delivered:
             # This chat may not send at all. What it was to send is sent once it may.
             raise GatewayUnavailable
         delivery.rounds += 1
@@ -243,7 +277,7 @@ class Pump:
 
     def _keep_pace(self, turn: Turn) -> bool:
         """Wait until the room can have another round; whether that took so long that more may have come."""
-        between = turn.head.members / self._posts_per_second
+        between = max(turn.pause, turn.head.members / self._posts_per_second)
         pause = min(between, turn.round_ms / 1000 + between - self._clock())
         if pause > SHORTEST_PAUSE:
             self._sleep(pause)
@@ -251,7 +285,7 @@ class Pump:
 
     def _finish(self, turn: Turn) -> None:
         """End the turn, unless there is more to send."""
-        head = self._heads.finish(turn.room, turn.lease, turn.sent, turn.round_ms)
+        head = self._heads.finish(turn.room, turn.lease, turn.progress)
         if head is None:
             turn.lease = ""
         else:
@@ -260,7 +294,7 @@ class Pump:
     def _renew(self, turn: Turn) -> None:
         """Note how far it is, and see what has come meanwhile."""
         lease = self._heads.new_lease()
-        head = self._heads.renew(turn.room, turn.lease, turn.sent, turn.round_ms, lease)
+        head = self._heads.renew(turn.room, turn.lease, turn.progress, lease)
         if head is None:
             turn.lease = ""
         else:
@@ -271,7 +305,7 @@ class Pump:
         if lease:
             # Otherwise it expires.
             with suppress(StorageUnavailable):
-                self._heads.release(turn.room, lease, turn.sent, turn.round_ms)
+                self._heads.release(turn.room, lease, turn.progress)
 
     def _fail(self, turn: Turn, error: ChatError, attempt: int) -> None:
         """Let a worker try again later what could not be sent now: it is stored, and not forgotten."""

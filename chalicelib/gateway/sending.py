@@ -11,7 +11,7 @@ from .signer import SignedPost
 
 # Tries of a post that fails, or is refused for the account's rate, or for an unknown reason.
 TRIES = 3
-ACCOUNT_TRIES = 12
+ACCOUNT_TRIES = 40
 UNKNOWN_TRIES = 4
 # The longest delay before the second try doubles with each try, up to a limit; in s.
 FIRST_DELAY = 0.1
@@ -30,6 +30,7 @@ class SendResult:
         gone: Not connected any more, or not yet (410).
         throttled: Refused for the account's rate, or for an unknown reason, after the retries (429).
         slow: Refused because the client does not read what it is sent: its buffer is full (429).
+        throttles: How many posts were refused for the account's rate, those that were taken later among them.
         failed: Anything else, with the reason: a status such as ``"403"``,
             ``"unreachable"``, or ``"timeout"``.
     """
@@ -38,6 +39,7 @@ class SendResult:
     gone: list[str] = field(default_factory=list)
     throttled: list[str] = field(default_factory=list)
     slow: list[str] = field(default_factory=list)
+    throttles: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -103,6 +105,7 @@ class Sending:
         if cause is Cause.SOCKET:
             self.leave_out(connection_id)
             return None
+        self._result.throttles += cause is Cause.ACCOUNT
         self._refused.add(connection_id)
         self._tries[connection_id] += 1
         tries = self._tries[connection_id]

@@ -447,7 +447,7 @@ class Connections:
             head = self._heads.members_changed(room, joined, heard=heard)
             if head is not None and joined:
                 self.directory.note(room, head, joined)
-            changes.append(Change(room, crossings.get(room, []), head))
+            changes.append(Change(room, crossings.get(room, []), head, joined))
         return changes
 
     def _arrive(self, connection: Connection, rooms: Iterable[str]) -> dict[str, list[Crossing]]:

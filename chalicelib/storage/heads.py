@@ -48,6 +48,7 @@ class Head:
         epoch: Random id of this numbering; None before the first message.
         sent: Every message up to this number has been handed on.
         sent_at: Unix time in ms of the last round; 0 before the first.
+        pause_ms: Time in ms from one round to the next that the account's rate leaves.
         pump: The lease of the pump; None where nobody sends.
         members_version: Another one after each change of who is in the room.
         members: How many connections are in the room. It drifts by crashes, and is mended.
@@ -58,6 +59,7 @@ class Head:
     epoch: str | None = None
     sent: int = 0
     sent_at: int = 0
+    pause_ms: int = 0
     pump: str | None = None
     members_version: int = 0
     members: int = 0
@@ -66,6 +68,21 @@ class Head:
     def is_left(self, now: float) -> bool:
         """Whether there is something to send and nobody who sends it, at this Unix time in s."""
         return self.sent < self.seq and (self.pump is None or self.pump < _lease_time(now))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """How far a pump is.
+
+    Attributes:
+        seq: Every message up to this number has been handed on.
+        at_ms: Unix time in ms of the last round.
+        pause_ms: Time in ms from one round to the next.
+    """
+
+    seq: int
+    at_ms: int
+    pause_ms: int = 0
 
 
 class Heads:
@@ -146,17 +163,17 @@ class Heads:
             lease,
         )
 
-    def renew(self, room: str, lease: str, sent: int, round_ms: int, renewed: str) -> Head | None:
+    def renew(self, room: str, lease: str, sent: Sent, renewed: str) -> Head | None:
         """Note what has been sent, and go on under another lease; None where the lease was lost."""
         return self._change(
             room,
-            "SET sent = :sent, sentAt = :at, pump = :renewed",
+            "SET sent = :sent, sentAt = :at, pause = :pause, pump = :renewed",
             "pump = :lease",
-            {**_sent(lease, sent, round_ms), ":renewed": {"S": renewed}},
+            {**_sent(lease, sent), ":renewed": {"S": renewed}},
             renewed,
         )
 
-    def finish(self, room: str, lease: str, sent: int, round_ms: int) -> Head | None:
+    def finish(self, room: str, lease: str, sent: Sent) -> Head | None:
         """Note what has been sent, and end the lease, unless there is more to send.
 
         Returns:
@@ -165,22 +182,22 @@ class Heads:
         try:
             self._at_rest[room] = self._write(
                 room,
-                "SET sent = :sent, sentAt = :at REMOVE pump",
+                "SET sent = :sent, sentAt = :at, pause = :pause REMOVE pump",
                 "pump = :lease AND seq = :sent",
-                _sent(lease, sent, round_ms),
+                _sent(lease, sent),
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             head = self._seen(room, error.response.get("Item", {}))
             return head if head.pump == lease else None
         return None
 
-    def release(self, room: str, lease: str, sent: int, round_ms: int) -> None:
+    def release(self, room: str, lease: str, sent: Sent) -> None:
         """Note what has been sent, and end the lease, whether there is more or not."""
         self._change(
             room,
-            "SET sent = :sent, sentAt = :at REMOVE pump",
+            "SET sent = :sent, sentAt = :at, pause = :pause REMOVE pump",
             "pump = :lease",
-            _sent(lease, sent, round_ms),
+            _sent(lease, sent),
         )
 
     def members_changed(self, room: str, joined: int, *, heard: bool = True) -> Head | None:
@@ -316,8 +333,13 @@ def _lease_time(seconds: float) -> str:
     return f"{int(seconds * 1000):015}"
 
 
-def _sent(lease: str, sent: int, round_ms: int) -> dict[str, Any]:
-    return {":lease": {"S": lease}, ":sent": _number(sent), ":at": _number(round_ms)}
+def _sent(lease: str, sent: Sent) -> dict[str, Any]:
+    return {
+        ":lease": {"S": lease},
+        ":sent": _number(sent.seq),
+        ":at": _number(sent.at_ms),
+        ":pause": _number(sent.pause_ms),
+    }
 
 
 def _number(value: int) -> dict[str, str]:
@@ -334,6 +356,7 @@ def _to_head(item: Mapping[str, Any]) -> Head:
         # Of a log that is older than this attribute, everything has been sent.
         sent=number("sent", number("seq")),
         sent_at=number("sentAt"),
+        pause_ms=number("pause"),
         pump=item["pump"]["S"] if "pump" in item else None,
         members_version=number("membersVersion"),
         members=max(0, number("members")),

@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import StorageUnavailable
 from .claims import Claim, Claims
 from .faults import TRIES, translated
-from .heads import DAY, Head, Heads
+from .heads import DAY, Head, Heads, Sent
 from .new_items import NewItems, to_number
 
 # How long a reference is remembered where messages are not stored.
@@ -332,7 +332,7 @@ class Messages:
         """Leave the room to the next publisher at once, where that can be done."""
         if head is not None and head.pump == lease:
             with suppress(StorageUnavailable):
-                self._heads.release(room, lease, head.sent, head.sent_at)
+                self._heads.release(room, lease, Sent(head.sent, head.sent_at, head.pause_ms))
 
     def _find(self, draft: Draft, claim: Claim) -> Receipt | Claim:
         """Find the message that a reference was used for.

@@ -38,11 +38,13 @@ class Change(msgspec.Struct, frozen=True):
         room: The room.
         crossings: Who came and went.
         head: The room after that; None where it is too large for each change to be counted.
+        joined: How many connections have come, or gone where it is negative.
     """
 
     room: str
     crossings: list[Crossing]
     head: Head | None = None
+    joined: int = 0
 
 
 class Presence:
