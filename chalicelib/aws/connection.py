@@ -15,6 +15,8 @@ CONNECT_SECONDS = 1.0
 READ_SECONDS = 2.0
 # A TLS record is 16 KB at most.
 READ = 65536
+# What is below is no answer yet.
+LEAST_STATUS = 200
 # The least time-out that a socket takes for one, in s: 0 is none at all.
 LEAST_SECONDS = 0.001
 
@@ -129,9 +131,11 @@ class HttpConnection:
 
     def on_message_complete(self) -> None:
         """Take the end of an answer."""
+        status = self._parser.get_status_code()
+        if status < LEAST_STATUS:
+            return
         self._answers += 1
         if self._answers == 1:
-            status = self._parser.get_status_code()
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._answer = Answer(status, self._headers, body)
             if not self._parser.should_keep_alive():
@@ -141,7 +145,7 @@ class HttpConnection:
         self.heard = True
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserError:
             # What comes after a whole answer does not spoil it.
             self.close()
             if not self._answers:

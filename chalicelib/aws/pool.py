@@ -1,6 +1,7 @@
 """Connections to one host, for any number of threads."""
 
 import time
+import weakref
 from collections import deque
 from urllib.parse import urlsplit
 
@@ -35,6 +36,7 @@ class Pool:
         self._address = parts.hostname or "", parts.port or (443 if self._is_secure else 80)
         # Taking and giving are atomic. The one that was used last is taken first.
         self._idle: deque[HttpConnection] = deque(maxlen=MOST_IDLE)
+        weakref.finalize(self, _close, self._idle)
 
     def exchange(self, request: bytes, deadline: float = float("inf")) -> Answer:
         """Send a request, and wait for its answer.
@@ -63,12 +65,7 @@ class Pool:
 
     def close(self) -> None:
         """Close the connections that are idle now."""
-        while self._idle:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                # Another thread has taken it.
-                return
+        _close(self._idle)
 
     def _exchange(self, connection: HttpConnection, request: bytes, deadline: float) -> Answer:
         answer = connection.exchange(request, deadline)
@@ -89,3 +86,12 @@ class Pool:
                 return connection
             connection.close()
         return None
+
+
+def _close(idle: deque[HttpConnection]) -> None:
+    while idle:
+        try:
+            idle.pop().close()
+        except IndexError:
+            # Another thread has taken it.
+            return
