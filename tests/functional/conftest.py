@@ -1,6 +1,7 @@
 """The chat as Chalice's test client sees it, on a real DynamoDB."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import boto3
 import pytest
@@ -10,6 +11,7 @@ from chalice.test import Client
 import app
 from chalicelib.actions.call import Action
 from chalicelib.actions.table import ACTIONS
+from chalicelib.aws.dynamodb import DynamoDB
 from chalicelib.bootstrap import build_chat, build_operations
 from tests.functional.clients import People
 from tests.functional.dynamodb_local import dynamodb_local
@@ -47,6 +49,14 @@ def tables_anywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
     tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
     yield tables
     tables.delete()
+
+
+@pytest.fixture(params=["boto3", "ours"])
+def each_client(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """Makes a DynamoDB client for a URL: boto3's, which is the reference, and ours."""
+    if request.param == "ours":
+        return DynamoDB
+    return lambda url: boto3.client("dynamodb", endpoint_url=url)
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """The contract of the storage layer, on every DynamoDB that there is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
-from botocore.exceptions import ClientError
 
+from chalicelib.aws.errors import refusals
 from chalicelib.errors import StorageUnavailable
 from chalicelib.storage.connection import Connection
 from chalicelib.storage.connections import Connections
@@ -18,7 +19,7 @@ from chalicelib.storage.rooms import Member, Rooms
 from chalicelib.wire.events import Form
 from tests.functional.tables import Tables
 from tests.rig.clock import Clock
-from tests.rig.faults import Faults, cancelled
+from tests.rig.raw_server import Between, RawServer, refusal, response
 
 ANN = Connection(
     id="Ann00000000000A=",
@@ -33,9 +34,26 @@ NOW_MS = 1_700_000_000_000
 BOB = replace(ANN, id="Bob00000000000A=", name=None, form=Form.JSON, rooms=frozenset({"lobby"}))
 
 
+@pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
+def between(request: pytest.FixtureRequest) -> Between:
+    """What stands before DynamoDB, where a test lets it."""
+    return Between(request.getfixturevalue(request.param))
+
+
 @pytest.fixture
-def tables(tables_anywhere: Tables) -> Tables:
-    return tables_anywhere
+def tables(between: Between, each_client: Callable[[str], Any]) -> Iterator[Tables]:
+    """Empty tables on every DynamoDB that there is, used by each client."""
+    tables = Tables(boto3.client("dynamodb", endpoint_url=between.url), each_client(between.url))
+    yield tables
+    tables.delete()
+
+
+@pytest.fixture
+def faults(between: Between, tables: Tables, each_client: Callable[[str], Any]) -> Iterator[Between]:
+    """The same, and what is told to it is answered in DynamoDB's place."""
+    with RawServer(between) as server:
+        tables.client = each_client(server.url)
+        yield between
 
 
 @pytest.fixture
@@ -182,7 +200,7 @@ def test_removing_a_membership(connections: Connections, rooms: Rooms, tables: T
     assert [member.id for member in members(rooms, "lobby")] == [ANN.id]
 
 
-def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
+def test_no_error_of_a_client_leaves_storage(tables: Tables) -> None:
     heads = Heads(tables.client, "NoSuchTable", 30)
     connections = Connections(tables.client, "NoSuchTable", "NoSuchTable", heads)
     rooms = Rooms(tables.client, "NoSuchTable")
@@ -219,53 +237,80 @@ def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
     for call in calls:
         with pytest.raises(StorageUnavailable) as caught:
             call()
-        assert isinstance(caught.value.__cause__, ClientError)
+        assert isinstance(caught.value.__cause__, refusals())
 
 
 @pytest.mark.parametrize(
     "reason", ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"]
 )
 def test_a_transaction_that_meets_what_passes_is_tried_again(
-    connections: Connections, tables: Tables, reason: str
+    faults: Between, connections: Connections, reason: str
 ) -> None:
-    refusal = cancelled("None", reason, "None")
-    faults = Faults(tables.client, "TransactWriteItems", [refusal, refusal, None])
+    refused = cancelled("None", reason, "None")
+    faults.answers["TransactWriteItems"] = [refused, refused]
     connections.add(ANN)
-    assert faults.calls == 3
+    assert faults.requests["TransactWriteItems"] == 3
     assert connections.get(ANN.id) == ANN
 
 
 @pytest.mark.parametrize(
-    "code", ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"]
+    "code", ["TransactionConflictException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"]
 )
-def test_a_write_that_is_throttled_is_tried_again(
-    connections: Connections, tables: Tables, code: str
+def test_a_write_that_meets_what_passes_is_tried_again(
+    faults: Between, connections: Connections, tables: Tables, code: str
 ) -> None:
     connections.add(ANN)
-    # Given in place of botocore's own tries.
-    refusal = {"Error": {"Code": code, "Message": "too much"}}
-    faults = Faults(tables.client, "DeleteItem", [dict(refusal), dict(refusal), None])
+    faults.answers["DeleteItem"] = [refusal(code)] * 2
     assert connections.remove(ANN.id) is not None
-    assert faults.calls >= 3
+    assert faults.requests["DeleteItem"] >= 3
     assert tables.registry() == []
 
 
 def test_a_transaction_that_always_meets_another_is_given_up(
-    connections: Connections, tables: Tables
+    faults: Between, connections: Connections
 ) -> None:
-    faults = Faults(tables.client, "TransactWriteItems", [cancelled("TransactionConflict") for _ in range(9)])
+    faults.answers["TransactWriteItems"] = [cancelled("TransactionConflict")] * 9
     with pytest.raises(StorageUnavailable):
         connections.add(ANN)
-    assert faults.calls == WRITE_TRIES
+    assert faults.requests["TransactWriteItems"] == WRITE_TRIES
 
 
-def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, tables: Tables) -> None:
+def test_what_a_batch_leaves_is_done_by_the_next(
+    faults: Between, connections: Connections, tables: Tables
+) -> None:
     connections.add(ANN)
     key = {"roomId": {"S": "cats"}, "connectionid": {"S": ANN.id}}
     left = {tables.rooms: [{"DeleteRequest": {"Key": key}}]}
+    before = faults.requests["BatchWriteItem"]
     # The batch is not done at all, and says so for one of its two: only that one is asked for again.
-    faults = Faults(tables.client, "BatchWriteItem", [{"UnprocessedItems": left}, None])
+    faults.answers["BatchWriteItem"] = [response(200, {"UnprocessedItems": left})]
     connections.remove(ANN.id)
-    assert faults.calls == 2
+    assert faults.requests["BatchWriteItem"] == before + 2
     [row] = tables.registry()
     assert "lobby" in row
+
+
+def test_an_answer_that_is_lost_changes_nothing(
+    faults: Between, connections: Connections, tables: Tables
+) -> None:
+    connections.add(ANN)
+    before = tables.registry()
+    connections.remove(ANN.id)
+    failed = response(503, b"")
+    for operation in (
+        "GetItem",
+        "PutItem",
+        "UpdateItem",
+        "DeleteItem",
+        "BatchWriteItem",
+        "TransactWriteItems",
+    ):
+        faults.answers[operation] = [failed]
+    connections.add(ANN)
+    assert tables.registry() == before
+
+
+def cancelled(*codes: str) -> bytes:
+    """The answer to a transaction that did not happen, for these reasons."""
+    reasons = [{"Code": code} for code in codes]
+    return refusal("TransactionCanceledException", CancellationReasons=reasons)
