@@ -41,14 +41,21 @@ class AttributeValue(TypedDict, total=False):
 Item = dict[str, AttributeValue]
 
 
-class ItemAnswer(TypedDict, total=False):
+class Costs(TypedDict, total=False):
+    """What any answer has beside, where it is asked for."""
+
+    ConsumedCapacity: Any
+    ItemCollectionMetrics: Any
+
+
+class ItemAnswer(Costs, total=False):
     """The answer to a request for one item."""
 
     Item: Item
     Attributes: Item
 
 
-class QueryAnswer(TypedDict, total=False):
+class QueryAnswer(Costs, total=False):
     """The answer to a query."""
 
     Items: list[Item]
@@ -64,7 +71,7 @@ class WriteRequest(TypedDict, total=False):
     DeleteRequest: dict[str, Item]
 
 
-class BatchAnswer(TypedDict, total=False):
+class BatchAnswer(Costs, total=False):
     """The answer to a batch."""
 
     UnprocessedItems: dict[str, list[WriteRequest]]
