@@ -4,7 +4,6 @@ import time
 from binascii import crc32
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from typing import Any, TypedDict, TypeVar
 
 import msgspec
@@ -93,7 +92,7 @@ class JsonClient:
         self._headers = dict(headers or {})
         self._clock = clock
         self._sleep = sleep
-        self._encoder = msgspec.json.Encoder()
+        self._encoder = msgspec.json.Encoder(enc_hook=_as_string)
         self._pool: Pool | None = None
         # How much later it is at AWS than here, in s.
         self._skew = 0.0
@@ -209,6 +208,8 @@ class JsonClient:
         date = answer.headers.get(b"date")
         if date is None or self._read_refusal(answer)[1] not in SKEWED:
             return False
+        from email.utils import parsedate_to_datetime
+
         try:
             skew = parsedate_to_datetime(date.decode("latin-1")).timestamp() - self._clock()
         except (ValueError, OverflowError):
@@ -217,6 +218,13 @@ class JsonClient:
         if wrong:
             self._skew = skew
         return wrong
+
+
+def _as_string(value: object) -> str:
+    """Encode what is a string of a class of its own, which msgspec does not know."""
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError
 
 
 def _read(operation: str, answer: Answer, decoder: "msgspec.json.Decoder[T]") -> T:

@@ -5,7 +5,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from chalice.test import Client
 
 import app
@@ -20,6 +19,7 @@ from tests.functional.queues import Queues
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks, serving
 from tests.rig.clock import Clock
+from tests.rig.hooked import HookedDynamoDB
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +44,9 @@ def callbacks(callbacks_server: Callbacks) -> Iterator[Callbacks]:
 
 @pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
 def tables_anywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
-    """Empty tables on every DynamoDB that there is, for up to 50 threads."""
+    """Empty tables on every DynamoDB that there is, for the chat's own client."""
     url = request.getfixturevalue(request.param)
-    tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
+    tables = Tables(boto3.client("dynamodb", endpoint_url=url), HookedDynamoDB(url))
     yield tables
     tables.delete()
 
@@ -61,8 +61,8 @@ def each_client(request: pytest.FixtureRequest) -> Callable[[str], Any]:
 
 @pytest.fixture
 def tables(ministack_url: str) -> Iterator[Tables]:
-    """Empty tables on MiniStack."""
-    tables = Tables(boto3.client("dynamodb", endpoint_url=ministack_url))
+    """Empty tables on MiniStack, for the chat's own client."""
+    tables = Tables(boto3.client("dynamodb", endpoint_url=ministack_url), HookedDynamoDB(ministack_url))
     yield tables
     tables.delete()
 

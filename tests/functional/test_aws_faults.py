@@ -460,6 +460,17 @@ class TestOurs:
             ours(server.url).get_item(TableName="T", Key={"connectionid": argument})
         assert server.requests == []
 
+    def test_a_string_of_another_class_is_one(self) -> None:
+        class Room(str):
+            pass
+
+        with RawServer(always(GOOD)) as server:
+            for client in (ours(server.url), reference(server.url)):
+                client.get_item(TableName=Room("T"), Key={"roomId": {"S": Room("lobby")}})
+        assert {each.body.replace(b" ", b"") for each in server.requests} == {
+            b'{"TableName":"T","Key":{"roomId":{"S":"lobby"}}}'
+        }
+
     def test_an_outage_is_not_met_by_many_times_the_requests(self) -> None:
         with RawServer(always(response(503, b""))) as server:
             client = ours(server.url)
