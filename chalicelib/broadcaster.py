@@ -27,12 +27,32 @@ QUEUE_SECONDS = 2.0
 MOST_UNDER_WAY = 4
 # Of workers, with 1, 3, 7, 15 and 31 s before them: a minute in all.
 MOST_ATTEMPTS = 5
+# How long what may have been refused for a client that does not read is tried, in s.
+LATE_SECONDS = 3.0
 # Payloads in a row that a client has not read, after which its connection is closed.
 MOST_UNREAD = 5
 
 SLOW = Goodbye(
     code="slow_reader", reason="You read too slowly, connect again and ask for what you missed", retry_after=1
 )
+
+
+@dataclass(frozen=True)
+class Posting:
+    """A chunk on its way.
+
+    Attributes:
+        chunk: The chunk.
+        began_ms: Unix time in ms at which it began: who answers 410 was not open then, whenever the
+            answers of all are known.
+        until: ``time.monotonic()`` by which it is over.
+        result: What becomes of it.
+    """
+
+    chunk: Chunk
+    began_ms: float
+    until: float
+    result: Future[SendResult]
 
 
 @dataclass
@@ -52,6 +72,7 @@ class Delivery:
         given_up: Whether some were missed after the last attempt, or because the queue took nothing.
         rounds: How often messages were sent to a room.
         messages: How many messages that were.
+        late: What is tried again while nobody waits for it.
         dead: Connections that are to be removed, by id, each with the room that it was in.
         stuck: Connections that are to be closed, for they do not read.
     """
@@ -68,24 +89,9 @@ class Delivery:
     given_up: bool = False
     rounds: int = 0
     messages: int = 0
+    late: list[Posting] = field(default_factory=list, repr=False)
     dead: dict[str, tuple[Member, str | None]] = field(default_factory=dict, repr=False)
     stuck: dict[str, Member] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class Posting:
-    """A chunk on its way.
-
-    Attributes:
-        chunk: The chunk.
-        began_ms: Unix time in ms at which it began: who answers 410 was not open then, whenever the
-            answers of all are known.
-        result: What becomes of it.
-    """
-
-    chunk: Chunk
-    began_ms: float
-    result: Future[SendResult]
 
 
 class Broadcaster:
@@ -175,12 +181,21 @@ class Broadcaster:
         """
         member = Member(to.id, to.name, to.form, to.connected_at, to.expires_at)
         for chunk in self._chunks(None, partial(render, event), event.passing, [member]):
-            self._finish(self._start(chunk, deadline), delivery)
+            self._finish(self._start(chunk, self._until(deadline)), delivery)
 
     def dismiss(self, connection: Connection, goodbye: Goodbye, deadline: float, delivery: Delivery) -> None:
         """Say why, and close a connection."""
         self.send(connection, goodbye, deadline, delivery)
         self._api.hang_up(connection.id)
+
+    def finish_late(self, delivery: Delivery) -> None:
+        """Wait for what is tried again in the background; what is left goes to the queue."""
+        late, delivery.late = delivery.late, []
+        for posting in late:
+            self._count(posting, delivery)
+            result = posting.result.result()
+            if left := posting.chunk.rest({*result.left, *result.slow}):
+                self._try_to_put_off([left], delivery, delay_seconds=1)
 
     def close_stuck(self, deadline: float, delivery: Delivery) -> None:
         """Close the connections that do not read: their clients come again, and catch up."""
@@ -204,7 +219,9 @@ class Broadcaster:
         """
         now = self._clock()
         chunk = chunk.only([member for member in chunk.members if member.expires_at > now])
-        posting = self._start(chunk, deadline)
+        posting = self._start(
+            chunk, min(self._until(deadline), time.monotonic() + LATE_SECONDS), patient=True
+        )
         self._count(posting, delivery)
         result = posting.result.result()
         left = chunk.rest({*result.left, *result.slow})
@@ -240,7 +257,7 @@ class Broadcaster:
                 count += len(page)
                 others = [each for each in page if each.id != but and each.id not in delivery.dead]
                 for chunk in self._chunks(room, rendered, passing, others[:inline]):
-                    under_way.append(self._start(chunk, deadline))
+                    under_way.append(self._start(chunk, until))
                 for chunk in self._chunks(room, rendered, passing, others[inline:]):
                     self._try_to_put_off(chunk.pieces(), delivery)
                 inline = max(0, inline - len(others))
@@ -294,10 +311,10 @@ class Broadcaster:
                     passing=passing,
                 )
 
-    def _start(self, chunk: Chunk, deadline: float) -> Posting:
+    def _start(self, chunk: Chunk, until: float, patient: bool = False) -> Posting:
         ids = [member.id for member in chunk.members]
-        sending = self._api.start_many(ids, chunk.payload, self._until(deadline))
-        return Posting(chunk, self._clock() * 1000, sending)
+        sending = self._api.start_many(ids, chunk.payload, until, patient)
+        return Posting(chunk, self._clock() * 1000, until, sending)
 
     def _until(self, deadline: float) -> float:
         """When to stop sending, so that the queue can be told in time."""
@@ -306,6 +323,9 @@ class Broadcaster:
     def _finish(self, posting: Posting, delivery: Delivery) -> None:
         """Wait until a chunk is sent; leave what is left to the queue."""
         new = self._count(posting, delivery)
+        if unsure := posting.chunk.only_those(posting.result.result().unsure):
+            until = min(posting.until, time.monotonic() + LATE_SECONDS)
+            delivery.late.append(self._start(unsure, until, patient=True))
         if left := posting.chunk.rest(posting.result.result().left):
             self._try_to_put_off([left], delivery, delay_seconds=1)
         if slow := posting.chunk.rest(new):

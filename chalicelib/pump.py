@@ -29,30 +29,14 @@ LOOK_SECONDS = 0.05
 # Not worth a pause, in s; and a pause after which it is worth a look what has come meanwhile.
 SHORTEST_PAUSE = 0.005
 LONG_PAUSE = 0.05
-# While the account is throttled, the rounds of a room get slower by this factor, then faster again; in s.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 2.0
-SLOWER = 1.5
-FASTER = 0.9
-# Refusals for the account's rate that a round may have, as a share of its posts.
+# While the account is throttled, a room rests as long as its round took, so that others have their turn. A
+# round is throttled that has been refused more often than this, as a share of its posts. In s.
+LONGEST_BETWEEN = 2.0
 TOLERATED = 0.1
 # Tries of workers, with 1, 3, 7, 15 and 31 s before them.
 MOST_ATTEMPTS = 5
 # What is left of an invocation at the end of a turn, in s.
 RESERVE_SECONDS = 2.0
-
-
-def next_pause(pause: float, delivered: int, throttles: int) -> float:
-    """Regulate the rounds of a room by what the account takes: slower rounds carry more.
-
-    Args:
-        pause: Time in s from the last round to the one before.
-        delivered: Posts of the last round that were taken.
-        throttles: Posts of it that were refused for the account's rate.
-    """
-    if throttles > TOLERATED * delivered:
-        return min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * SLOWER))
-    return pause * FASTER if pause * FASTER >= FIRST_PAUSE else 0.0
 
 
 @dataclass
@@ -65,7 +49,7 @@ class Turn:
         head: The room as it was last seen. All up to its ``seq`` can be sent to the members of its version.
         sent: Everything up to this number has been handed on.
         round_ms: Unix time in ms of the last round.
-        pause: Time in s from one round to the next that the account's rate leaves.
+        between: Time in s from one round to the next that the account's rate leaves.
         own: A message that need not be read.
     """
 
@@ -74,18 +58,18 @@ class Turn:
     head: Head
     sent: int
     round_ms: int
-    pause: float
+    between: float
     own: Stored | None = None
 
     @classmethod
     def begin(cls, room: str, lease: str, head: Head, own: Stored | None = None) -> "Turn":
         """Begin a turn where the last one has ended."""
-        return cls(room, lease, head, head.sent, head.sent_at, head.pause_ms / 1000, own)
+        return cls(room, lease, head, head.sent, head.sent_at, head.between_ms / 1000, own)
 
     @property
     def progress(self) -> Sent:
         """What to note on the head."""
-        return Sent(self.sent, self.round_ms, int(self.pause * 1000))
+        return Sent(self.sent, self.round_ms, int(self.between * 1000))
 
     @property
     def has_more(self) -> bool:
@@ -245,10 +229,11 @@ class Pump:
             return
         event, number = first_event(unsent.messages)
         until = min(deadline, time.monotonic() + ROUND_SECONDS + QUEUE_SECONDS)
-        delivered, throttles = delivery.delivered, delivery.throttles
+        delivered, throttles, began = delivery.delivered, delivery.throttles, time.monotonic()
         self._broadcaster.publish(turn.room, event, until, delivery, head=turn.head)
         delivered, throttles = delivery.delivered - delivered, delivery.throttles - throttles
-        turn.pause = next_pause(turn.pause, delivered, throttles)
+        is_throttled = throttles > TOLERATED * delivered
+        turn.between = min(LONGEST_BETWEEN, 2 * (time.monotonic() - began)) if is_throttled else 0.0
         if delivery.forbidden and not delivered:
             # This chat may not send at all. What it was to send is sent once it may.
             raise GatewayUnavailable
@@ -277,7 +262,7 @@ class Pump:
 
     def _keep_pace(self, turn: Turn) -> bool:
         """Wait until the room can have another round; whether that took so long that more may have come."""
-        between = max(turn.pause, turn.head.members / self._posts_per_second)
+        between = max(turn.between, turn.head.members / self._posts_per_second)
         pause = min(between, turn.round_ms / 1000 + between - self._clock())
         if pause > SHORTEST_PAUSE:
             self._sleep(pause)

@@ -286,8 +286,12 @@ class ChatClient:
         return authenticated
 
     async def typing(self, room: str = LOBBY, typing: bool = True) -> Ack:
-        """Show the others in a room that this client is about to say something, or not any more."""
-        ack: Ack = await self._request("typingIndicator", {"room": room, "typing": typing})
+        """Show the others in a room that this client is about to say something, or not any more.
+
+        It is not made again where it was too fast: ``RequestFailed`` is raised then.
+        """
+        fields = {"room": room, "typing": typing}
+        ack: Ack = await self._request("typingIndicator", fields, passing=True)
         return ack
 
     async def ping(self) -> Pong:
@@ -308,10 +312,11 @@ class ChatClient:
         ref: str | None = None,
         once: bool = False,
         urgent: bool = False,
+        passing: bool = False,
     ) -> Any:
         if self._life is None or self._life.done():
             raise Closed("the client is not open") from self._failure()
-        return await self._outbox.request(action, fields, ref=ref, once=once, urgent=urgent)
+        return await self._outbox.request(action, fields, ref=ref, once=once, urgent=urgent, passing=passing)
 
     def _query(self) -> Query:
         name = [] if self.name is None else [("name", self.name)]

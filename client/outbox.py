@@ -15,6 +15,8 @@ from chalicelib.wire.events import Error
 from .errors import NoAnswer, RequestFailed, Unconfirmed
 from .frames import Reply, encode
 
+# The code of an error that says so.
+TOO_FAST = "rate_limited"
 # How many requests are under way at most: so many can be too fast before the server has said so of one.
 WINDOW = 20
 # How long one request keeps back the next, where they go out one by one: its reply may get lost.
@@ -30,6 +32,7 @@ class _Request:
         answer: What comes back.
         once: Whether it must not be done twice.
         urgent: Whether it is sent before those that are not.
+        passing: Whether it is of no use later.
         under_way: Whether it has been sent, and may be done.
         heard: Whether a reply of any kind has come since.
     """
@@ -38,6 +41,7 @@ class _Request:
     answer: asyncio.Future[Any]
     once: bool
     urgent: bool
+    passing: bool
     under_way: bool = False
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -79,6 +83,7 @@ class Outbox:
         ref: str | None = None,
         once: bool = False,
         urgent: bool = False,
+        passing: bool = False,
     ) -> Any:
         """Make a request and wait for its reply.
 
@@ -88,6 +93,8 @@ class Outbox:
             ref: The reference; None for a random one.
             once: Whether it is for ``lost`` to decide if it may be sent again.
             urgent: Whether it is sent before those that wait to be.
+            passing: Whether it is of no use later, and so not sent (again) where the server finds that this
+                client is too fast.
 
         Raises:
             RequestFailed: The reply is an error.
@@ -97,8 +104,10 @@ class Outbox:
         ref = ref or secrets.token_hex(8)
         if ref in self._waiting:
             raise ValueError(f"a request with the ref {ref!r} is under way")
+        if passing and self._one_by_one:
+            raise RequestFailed(action, ref, Error(code=TOO_FAST, message="too fast, others wait"))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[ref] = _Request(encode(action, ref, fields), answer, once, urgent)
+        self._waiting[ref] = _Request(encode(action, ref, fields), answer, once, urgent, passing)
         self._changed.set()
         try:
             async with asyncio.timeout(self._answer_seconds):
@@ -120,11 +129,13 @@ class Outbox:
         # It comes twice where the request was sent twice.
         if request.answer.done():
             return True
-        if isinstance(reply, Error) and reply.code == "rate_limited":
-            # It has not been done.
-            request.under_way = False
+        is_too_fast = isinstance(reply, Error) and reply.code == TOO_FAST
+        if isinstance(reply, Error) and is_too_fast:
             self._hold = max(self._hold, reply.retry_after or 1)
             self._one_by_one = True
+        if is_too_fast and not request.passing:
+            # It has not been done.
+            request.under_way = False
         else:
             request.answer.set_result(reply)
         request.heard.set()

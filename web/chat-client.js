@@ -262,8 +262,8 @@ class Link {
 
 /**
  * Sends requests, and matches the replies by their `ref`. One whose connection is lost is sent again by the next;
- * or, where `whenLost` is "once", only if the server knows its ref there; or, where it is "never", given up. After one
- * that was too fast, all wait; what has queued up by then goes one by one.
+ * or, where `whenLost` is "once", only if the server knows its ref there; or, where it is "never", given up, and where
+ * it is "now", not even kept waiting. After one that was too fast, all wait; what has queued up goes one by one.
  */
 class Outbox {
 	#waiting = new Map();
@@ -279,8 +279,10 @@ class Outbox {
 		const {promise, resolve, reject} = Promise.withResolvers();
 		const timer = setTimeout(() => reject(new NoAnswer(ref)), seconds * 1000);
 		// Parked, it is not to be sent by this link; busy, it keeps others back.
-		this.#waiting.set(ref, {frame, whenLost, urgent, link: null, parked: false, busy: false, resolve, reject});
+		const request = {frame, whenLost, urgent, link: null, parked: false, busy: false, resolve, reject};
+		this.#waiting.set(ref, request);
 		this.#send();
+		if (whenLost === "now" && !request.link) reject(new Closed("it cannot be sent now"));
 		try {
 			return await promise;
 		} finally {
@@ -299,10 +301,11 @@ class Outbox {
 	}
 
 	/** A request was too fast: so many s later, it and the others may be sent. */
-	tooFast(ref, seconds) {
-		const request = this.#waiting.get(ref);
+	tooFast(reply, seconds) {
+		const request = this.#waiting.get(reply.ref);
 		if (!request) return;
-		request.link = null;
+		if (request.whenLost === "now") this.answered(reply);
+		else request.link = null;
 		this.#window = 1;
 		this.#holds += 1;
 		setTimeout(() => {
@@ -354,7 +357,7 @@ class Outbox {
 			const unsent = all.filter(({link, parked}) => !link && !parked);
 			if (!unsent.length) this.#window = WINDOW;
 			const isFull = all.filter(({link, busy}) => link && busy).length >= this.#window;
-			const request = unsent.find(({urgent}) => urgent || !isFull);
+			const request = unsent.find(({urgent}) => urgent) ?? (isFull ? null : unsent[0]);
 			if (!request) return;
 			request.link = this.#link;
 			request.busy = true;
@@ -383,7 +386,7 @@ export class ChatClient extends EventTarget {
 	#logs;
 	// Not in the URL before the server has let one in.
 	#joining = new Map();
-	// Joins, leaves and renamings: how many there were, and how many are under way.
+	// Joins, leaves and renamings: so far, and under way.
 	#moves = 0;
 	#moving = 0;
 	#asking = new Set();
@@ -439,7 +442,7 @@ export class ChatClient extends EventTarget {
 		this.#finish(null);
 	}
 
-	/** Connect now instead of later, or make sure of a connection: the network is back, or the machine awake. */
+	/** Connect now, or make sure that one is connected: the network is back, or the machine awake. */
 	wake() {
 		this.#endWait(null);
 		if (this.#link) this.#probe(this.#link, this.#options.probeSeconds);
@@ -475,13 +478,13 @@ export class ChatClient extends EventTarget {
 		}
 	}
 
-	/** Leave a room. Of its messages, only those are given that have come by then. @param {string} room */
+	/** Leave a room. @param {string} room */
 	async leave(room) {
 		await this.#move("leaveRoom", {room});
 		this.#forget(room);
 	}
 
-	/** Take a name, over all connections from now on: `name` has its normal form then. @param {string} name */
+	/** Take a name: `name` has its normal form then. @param {string} name */
 	async setName(name) {
 		this.name = (await this.#move("setName", {name})).name;
 	}
@@ -524,7 +527,7 @@ export class ChatClient extends EventTarget {
 
 	/** @param {string} room @param {boolean} typing */
 	typing(room = LOBBY, typing = true) {
-		return this.#request("typingIndicator", {room, typing}, {whenLost: "never"});
+		return this.#request("typingIndicator", {room, typing}, {whenLost: "now"});
 	}
 
 	ping() {
@@ -703,7 +706,7 @@ export class ChatClient extends EventTarget {
 			this.#lose(event.room);
 		} else if (code === "rate_limited" && ref) {
 			// Not all clients at once.
-			this.#outbox.tooFast(ref, (event.retryAfter ?? 1) + this.#options.random());
+			this.#outbox.tooFast(event, (event.retryAfter ?? 1) + this.#options.random());
 		} else if (code === "token_expired" && action !== "authenticate" && this.#isRenewable) {
 			this.#outbox.park(ref);
 			this.#renew(link);

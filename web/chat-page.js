@@ -19,7 +19,7 @@ import {plural, problem, sentence, typing} from "./words.js";
 const FIRST_PAGE = 50;
 const OLDER_PAGE = 100;
 const PEOPLE_PAGE = 200;
-// Of what comes within a second, no more is read aloud.
+// More of what comes within a second is not read aloud.
 const MOST_ALOUD = 3;
 const PHONE = "(max-width: 47.99rem)";
 const TABLET = "(max-width: 67.99rem)";
@@ -30,7 +30,7 @@ export class ChatPage {
 	#active = null;
 	// How far one has read: the number in a room, the time in a private conversation.
 	#read = recall("read", {});
-	// What is said in a conversation goes out one after another: the server may serve it all at once.
+	// What is said in a conversation goes out one after another.
 	#sendings = new Map();
 	#fetching = new Set();
 	#frame = 0;
@@ -60,7 +60,7 @@ export class ChatPage {
 		const start = safe.length ? safe : config.rooms;
 		const options = {name, rooms: start, history: FIRST_PAGE, token: config.token && token, ...config.seconds};
 		this.#chat = new ChatClient(url, options);
-		this.#join = new JoinDialog(this.#chat, (room) => this.#show(room, true));
+		this.#join = new JoinDialog(this.#chat, (room) => this.#enter(room, true, true));
 		new Settings(this.#chat, new Operator(this.#chat), config.token ? null : () => this.#renamed());
 		this.#listen();
 		this.#renamed();
@@ -70,7 +70,10 @@ export class ChatPage {
 		this.#show(start.includes(last) ? last : start[0]);
 		this.#composer.focus();
 		this.#chat.connect();
-		for (const room of rooms) if (!start.includes(room)) this.#enter(room, room === last);
+		for (const room of rooms.filter((room) => !start.includes(room))) {
+			const trouble = (error) => toast(`You could not get back into ${room}. ${problem(error)}`);
+			this.#enter(room, room === last).catch(trouble);
+		}
 	}
 
 	#listen() {
@@ -119,6 +122,7 @@ export class ChatPage {
 			this.#showState();
 			if (state.state !== "open") return;
 			this.#fetchPrivate();
+			for (const each of this.#conversations.values()) each.isListed &&= each.isCrowd;
 			this.#look();
 		});
 		for (const type of ["online", "offline"]) addEventListener(type, () => chat.wake());
@@ -155,7 +159,6 @@ export class ChatPage {
 		return this.#conversations.get(key);
 	}
 
-	/** The list of conversations has changed. */
 	#listed() {
 		remember("rooms", [...this.#conversations.keys()].filter((key) => !key.startsWith("@")));
 		this.#showSidebar();
@@ -227,7 +230,6 @@ export class ChatPage {
 		if (!seen) this.#showSidebar();
 	}
 
-	/** The first messages of a room are here. */
 	#begin(conversation) {
 		conversation.begun = true;
 		conversation.hasOlder = conversation.first?.seq > 1;
@@ -292,7 +294,6 @@ export class ChatPage {
 	#tellTyping(typing) {
 		const {isDirect, isCrowd} = this.#active ?? {isDirect: true};
 		if (isDirect || isCrowd || this.#chat.state !== "open") return;
-		// Nobody misses it.
 		this.#chat.typing(this.#active.key, typing).catch(() => {});
 	}
 
@@ -313,10 +314,9 @@ export class ChatPage {
 		}
 	}
 
-	/** Have what was said to one alone while one was away; otherwise it comes live. */
+	/** Have what was said to one alone while one was away. */
 	async #fetchPrivate() {
 		const me = this.#chat.name;
-		// Where that fails, it is asked again with the next connection.
 		const {messages} = await this.#chat.history(`@${me}`).catch(() => ({messages: []}));
 		for (const {id, from, message: text, sentAt} of messages) {
 			if (from === me) continue;
@@ -328,15 +328,13 @@ export class ChatPage {
 		this.#showSidebar();
 	}
 
-	/** Join a room of the last visit. */
-	async #enter(room, shown) {
-		try {
-			await this.#chat.join(room);
-			this.#conversation(room);
-			if (shown) this.#show(room);
-		} catch (error) {
-			toast(`You could not get back into ${room}. ${problem(error)}`);
-		}
+	async #enter(room, shown, chosen = false) {
+		const {members, count} = await this.#chat.join(room);
+		const conversation = this.#conversation(room);
+		const named = Object.values(members).reduce((sum, number) => sum + number, 0);
+		// A crowd does not tell.
+		if (named) conversation.sees({members, nameless: count - named, after: null}, null);
+		if (shown) this.#show(room, chosen);
 	}
 
 	async #leave() {
@@ -353,13 +351,13 @@ export class ChatPage {
 	#renamed() {
 		rememberName(this.#chat.name);
 		this.#sidebar.showMe(this.#chat.name);
-		this.#look();
+		this.#lookAround(this.#active);
 	}
 
-	/** See who is here: of a crowd, only where somebody looks, and once. */
+	/** See who is here, once: of a crowd, only where somebody looks. */
 	#look() {
-		const {isCrowd, people} = this.#active ?? {};
-		if (isCrowd && (people.size || !byId("people").checkVisibility({visibilityProperty: true}))) return;
+		const {isCrowd, isListed} = this.#active ?? {};
+		if (isListed || (isCrowd && !byId("people").checkVisibility({visibilityProperty: true}))) return;
 		this.#lookAround(this.#active);
 	}
 

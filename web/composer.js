@@ -19,6 +19,8 @@ export class Composer {
 		onSubmit("composer", () => {
 			const text = this.draft.trimEnd().normalize("NFC");
 			if (!text.trim() || [...text].length > LONGEST) return;
+			// What is sent says that one types no more.
+			this.#saidAt = 0;
 			this.draft = "";
 			send(text);
 		});

@@ -17,7 +17,7 @@ export async function load() {
 	};
 }
 
-/** The token of now: a session that lasts gets a new one from time to time. */
+/** The token of now. */
 export async function token() {
 	return tokenOf(await file());
 }

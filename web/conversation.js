@@ -19,10 +19,11 @@ export class Conversation {
 	hasOlder = false;
 	/** Whether the first messages are here. */
 	begun = false;
-	/** Names here, with their numbers of connections; of a crowd, those that were asked for. */
+	/** Names here, with their numbers of connections; of a crowd, some. */
 	people = new Map();
 	nameless = 0;
 	isCrowd = false;
+	isListed = false;
 	/** Where the people go on, for `who`. */
 	next = null;
 	draft = "";
@@ -56,7 +57,6 @@ export class Conversation {
 		return true;
 	}
 
-	/** Take older messages, in order. */
 	prepend(messages) {
 		const older = messages.filter(({id}) => !this.#ids.has(id));
 		for (const {id} of older) this.#ids.add(id);
@@ -69,7 +69,6 @@ export class Conversation {
 		if (last?.notice !== notice) this.said.push({id: null, notice, sentAt: last?.sentAt ?? Date.now()});
 	}
 
-	/** Forget the oldest of many. */
 	trim() {
 		if (this.isDirect || this.said.length <= KEPT + SLACK) return;
 		for (const {id} of this.said.splice(0, this.said.length - KEPT)) this.#ids.delete(id);
@@ -82,7 +81,6 @@ export class Conversation {
 		if (this.#ids.has(id)) this.drop(sending);
 	}
 
-	/** Give up what was to be sent. */
 	drop(sending) {
 		this.sending = this.sending.filter((each) => each !== sending);
 	}
@@ -104,6 +102,7 @@ export class Conversation {
 		}
 		this.nameless += nameless;
 		this.next = next;
+		this.isListed = true;
 	}
 
 	types(name, typing) {

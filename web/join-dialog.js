@@ -10,12 +10,12 @@ export class JoinDialog {
 	#dialog = byId("join");
 	#field = new FormField("room");
 	#chat;
-	#show;
+	#join;
 
-	/** `show` takes the room that has been joined. */
-	constructor(chat, show) {
+	/** `join` joins a room and shows it. */
+	constructor(chat, join) {
 		this.#chat = chat;
-		this.#show = show;
+		this.#join = join;
 		onClick("join-open", () => this.open());
 		onClick("join-cancel", () => this.#dialog.close());
 		onSubmit("join-form", () => this.#enter(this.#field.value));
@@ -43,9 +43,8 @@ export class JoinDialog {
 
 	async #enter(room) {
 		try {
-			await this.#chat.join(room);
+			await this.#join(room);
 			this.#dialog.close();
-			this.#show(room);
 		} catch (error) {
 			this.#field.complain(problem(error));
 		}

@@ -9,7 +9,6 @@ const OPENERS = {")": "(", "]": "[", "}": "{"};
 const EMOJI = /^(?:\p{Extended_Pictographic}|\p{Emoji_Component}|\s)+$/u;
 const PICTURE = /\p{Extended_Pictographic}|\p{Regional_Indicator}/u;
 
-/** Make the nodes of a text. */
 export function nodes(text) {
 	const found = [];
 	let end = 0;

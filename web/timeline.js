@@ -190,7 +190,7 @@ export class Timeline {
 	}
 }
 
-/** Whether somebody speaks on, so that one need not be told again who. */
+/** Whether somebody speaks on, and need not be named again. */
 function goesOn(before, item) {
 	if (!before?.text || before.from !== item.from) return false;
 	return item.sentAt - before.sentAt < BREATH_MS && sameDay(before.sentAt, item.sentAt);

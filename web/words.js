@@ -6,7 +6,6 @@ const TIME = new Intl.DateTimeFormat(undefined, {hour: "numeric", minute: "2-dig
 const DAY = new Intl.DateTimeFormat(undefined, {weekday: "long", day: "numeric", month: "long"});
 const DAY_AND_YEAR = new Intl.DateTimeFormat(undefined, {dateStyle: "long"});
 
-/** The hour, as `14:03`. */
 export const time = (ms) => TIME.format(ms);
 
 /** The day, as `Today` or `Monday, 23 November`. */
@@ -40,7 +39,6 @@ const PROBLEMS = {
 	unavailable: "The chat could not do that just now.",
 };
 
-/** What went wrong, for people. */
 export function problem(error) {
 	if (error.code) return PROBLEMS[error.code] ?? sentence(error.message);
 	if (error instanceof NoAnswer) return "The chat did not answer in time.";

@@ -166,6 +166,7 @@ class Pool:
         if self._refusals.cause(connection_id, self._loop.time() + self._epoch) is Cause.SOCKET:
             sending.leave_out(connection_id)
         else:
+            sending.try_again(connection_id)
             self._again(sending, connection_id)
 
     def _lost(self, connection: Connection) -> None:

@@ -5,8 +5,8 @@ from enum import Enum, auto
 
 # Answers count while they are from the current span of time or the one before it; in s.
 SPAN = 0.05
-# The account is throttled when this many connections are refused for the first time, and this share of the
-# answers are such refusals. It is still taken for throttled this long after that; in s.
+# The account is throttled when this many connections are refused, and they are this share of all that were
+# answered. It is still taken for throttled this long after that; in s.
 ACCOUNT_CONNECTIONS = 3
 ACCOUNT_SHARE = 0.2
 ACCOUNT_SECONDS = 0.5
@@ -55,8 +55,8 @@ class Refusals:
     The account's rate hits the posts to any connection. A full buffer hits the posts to one connection, again
     and again, while others are delivered to.
 
-    - ``ACCOUNT``: within a tenth of a second, at least three connections were refused that had not been
-      before, and they were a fifth of all that were answered. This is assumed for half a second more.
+    - ``ACCOUNT``: within a tenth of a second, at least three connections were refused that are not known to
+      be slow, and they were a fifth of all that were answered. This is assumed for half a second more.
     - ``SOCKET``: the connection was refused so often in a row that it would be a coincidence otherwise. The
       probability of a refusal is estimated by the share of refusals among the answers around it. The
       probabilities of its refusals in a row are multiplied, and at 1 in 5,000 the socket is slow.
@@ -64,8 +64,8 @@ class Refusals:
       else is answered, no number of refusals is enough.
     - ``UNKNOWN``: too little evidence for either.
 
-    Sockets that are known to be slow, or are only refused again, are no evidence against the account. Once a
-    connection takes a post it is not suspected any more.
+    Sockets that are known to be slow are no evidence against the account. Once a connection takes a post it is
+    not suspected any more.
 
     Times are in s, of a clock that runs while the process is frozen. After a jump of the clock, in whichever
     direction, nothing from before counts.
@@ -82,7 +82,8 @@ class Refusals:
         self._begins_at = self._ends_at = float("-inf")
         self._delivered = self._delivered_before = 0
         self._refused = self._refused_before = 0
-        self._first_time = self._first_time_before = 0
+        self._connections: set[str] = set()
+        self._connections_before: set[str] = set()
 
     def delivered(self, connection_id: str, now: float) -> None:
         """Record a post that was taken."""
@@ -101,12 +102,13 @@ class Refusals:
             self._purge(now)
             self._suspects[connection_id] = Suspect(now)
             self._refused += 1
-            self._first_time += 1
-            self._judge_account(now)
         elif now - suspect.refused_at >= APART_SECONDS:
             suspect.earlier *= suspect.latest
             suspect.latest, suspect.answers, suspect.refused_at = 1.0, 0, now
             self._refused += not suspect.slow
+        if suspect is None or not suspect.slow:
+            self._connections.add(connection_id)
+            self._judge_account(now)
         return self.cause(connection_id, now)
 
     def cause(self, connection_id: str, now: float) -> Cause:
@@ -122,7 +124,7 @@ class Refusals:
         return Cause.ACCOUNT if throttled else Cause.UNKNOWN
 
     def _judge_account(self, now: float) -> None:
-        refused = self._first_time + self._first_time_before
+        refused = len(self._connections | self._connections_before)
         answers = refused + self._delivered + self._delivered_before
         if refused >= ACCOUNT_CONNECTIONS and refused >= ACCOUNT_SHARE * answers:
             self.throttled_at = now
@@ -142,10 +144,12 @@ class Refusals:
         if 0 <= now - self._ends_at < SPAN:
             self._delivered_before = self._delivered
             self._refused_before = self._refused
-            self._first_time_before = self._first_time
+            self._connections_before = self._connections
         else:
-            self._delivered_before = self._refused_before = self._first_time_before = 0
-        self._delivered = self._refused = self._first_time = 0
+            self._delivered_before = self._refused_before = 0
+            self._connections_before = set()
+        self._delivered = self._refused = 0
+        self._connections = set()
         self._begins_at, self._ends_at = now, now + SPAN
 
     def _purge(self, now: float) -> None:

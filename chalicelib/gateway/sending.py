@@ -30,6 +30,7 @@ class SendResult:
         gone: Not connected any more, or not yet (410).
         throttled: Refused for the account's rate, or for an unknown reason, after the retries (429).
         slow: Refused because the client does not read what it is sent: its buffer is full (429).
+        unsure: Refused for an unknown reason (429), while all others have an outcome: nobody is to wait for these.
         throttles: How many posts were refused for the account's rate, those that were taken later among them.
         failed: Anything else, with the reason: a status such as ``"403"``,
             ``"unreachable"``, or ``"timeout"``.
@@ -39,6 +40,7 @@ class SendResult:
     gone: list[str] = field(default_factory=list)
     throttled: list[str] = field(default_factory=list)
     slow: list[str] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
     throttles: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -49,7 +51,7 @@ class SendResult:
 
     @property
     def left(self) -> set[str]:
-        """Those that are worth another try, some time later; the slow ones are not."""
+        """Those that are worth another try, some time later; not the slow ones, nor those that may be slow."""
         return {*self.throttled, *self.failed}.difference(self.refused)
 
     @property
@@ -65,13 +67,17 @@ class Sending:
         post: The payload.
         connection_ids: Where to; each gets it once.
         deadline: ``time.monotonic()`` at which what has no outcome has failed with ``"timeout"``.
+        patient: Whether nobody waits for the result: what is refused for an unknown reason is tried until the
+            deadline.
 
     Attributes:
         waiting: Connections whose post can begin.
         future: The result, once it is there.
     """
 
-    def __init__(self, post: SignedPost, connection_ids: Sequence[str], deadline: float) -> None:
+    def __init__(
+        self, post: SignedPost, connection_ids: Sequence[str], deadline: float, patient: bool = False
+    ) -> None:
         self.post = post
         self.deadline = deadline
         self._left = dict.fromkeys(connection_ids)
@@ -80,6 +86,11 @@ class Sending:
         self._result = SendResult()
         self._tries: Counter[str] = Counter()
         self._refused: set[str] = set()
+        # Those that wait for another try, after a refusal for an unknown reason.
+        self._aside: set[str] = set()
+        self._patient = patient
+        # One that is alone holds up nobody.
+        self._hurried = len(self._left) > 1 and not patient
         if not self._left:
             self.future.set_result(self._result)
 
@@ -109,13 +120,22 @@ class Sending:
         self._refused.add(connection_id)
         self._tries[connection_id] += 1
         tries = self._tries[connection_id]
+        if self._patient and tries < ACCOUNT_TRIES:
+            return random.uniform(UNKNOWN_DELAY / 2, min(LONGEST_DELAY, UNKNOWN_DELAY * 2 ** (tries - 1)))
         if tries < UNKNOWN_TRIES and cause is Cause.UNKNOWN:
+            self._aside.add(connection_id)
+            if self._end_aside():
+                return None
             return random.uniform(UNKNOWN_DELAY / 2, UNKNOWN_DELAY)
         if tries < ACCOUNT_TRIES and cause is Cause.ACCOUNT:
             return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2 ** (tries - 1)))
         self._result.throttled.append(connection_id)
         self._settled(connection_id)
         return None
+
+    def try_again(self, connection_id: str) -> None:
+        """Note that a refused post is about to be tried again."""
+        self._aside.discard(connection_id)
 
     def leave_out(self, connection_id: str) -> None:
         """Give up a connection that is found to be slow."""
@@ -160,5 +180,18 @@ class Sending:
 
     def _settled(self, connection_id: str) -> None:
         del self._left[connection_id]
+        self._aside.discard(connection_id)
         if not self._left:
             self.future.set_result(self._result)
+        else:
+            self._end_aside()
+
+    def _end_aside(self) -> bool:
+        """End it where all are waiting that have no outcome: they must not hold up what follows."""
+        if not self._hurried or len(self._aside) < len(self._left):
+            return False
+        self._result.unsure += self._left
+        self._left.clear()
+        self._aside.clear()
+        self.future.set_result(self._result)
+        return True

@@ -74,9 +74,19 @@ class ManyWebsocketAPI(WebsocketAPI):
         """
         return self.start_many(connection_ids, payload, deadline).result()
 
-    def start_many(self, connection_ids: Sequence[str], payload: str, deadline: float) -> Future[SendResult]:
-        """Begin what ``send_many`` does, and return at once."""
-        return self._start(connection_ids, payload.encode(), deadline)
+    def start_many(
+        self, connection_ids: Sequence[str], payload: str, deadline: float, patient: bool = False
+    ) -> Future[SendResult]:
+        """Begin what ``send_many`` does, and return at once.
+
+        Args:
+            connection_ids: As for ``send_many``.
+            payload: Likewise.
+            deadline: Likewise.
+            patient: Whether nobody waits for the result: what may have been refused for a client that does
+                not read is tried until the deadline.
+        """
+        return self._start(connection_ids, payload.encode(), deadline, patient)
 
     def send(self, connection_id: str, message: str | bytes) -> None:
         """Send to one connection, as Chalice's does.
@@ -111,11 +121,13 @@ class ManyWebsocketAPI(WebsocketAPI):
                 self._thread.stop()
                 self._thread = None
 
-    def _start(self, connection_ids: Sequence[str], body: bytes, deadline: float) -> Future[SendResult]:
+    def _start(
+        self, connection_ids: Sequence[str], body: bytes, deadline: float, patient: bool = False
+    ) -> Future[SendResult]:
         endpoint = redirected(self.endpoint)
         thread = self._running(endpoint)
         post = SignedPost(endpoint, body, self._credentials(), self._get_region(), time.time())
-        sending = Sending(post, connection_ids, deadline)
+        sending = Sending(post, connection_ids, deadline, patient)
         thread.call(self._pool.start, sending)
         return sending.future
 

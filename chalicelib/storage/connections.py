@@ -1,7 +1,7 @@
 """The live connections: one item each in ``Chat``, one membership for each of its rooms."""
 
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +26,8 @@ BATCH = 25
 # one in a second at most.
 MOST_REFUSED = 100
 REFUSED_MS = 60_000
+# Connections with half of that which a Lambda remembers: they may be closed at any moment.
+MOST_FLOODING = 1000
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Arrival:
         wait_seconds: 0, or the time after which such a frame is served again.
         one_too_many: It is the refused frame for which the connection is to be closed: one of many that
             come at once.
-        closing: The connection is being closed for its refused frames, by the handler of another one.
+        closing: The connection is being closed for its refused frames, by the handler of another one, or has
+            just been.
     """
 
     connection: Connection | None
@@ -93,6 +96,8 @@ class Connections:
         self._names = Names(client, rooms_table, most_per_name, bucket, clock)
         self._presence = Presence(client, rooms_table, clock)
         self._presence_members = presence_members
+        # When each was refused last (Unix, in ms); the latest is the last.
+        self._flooding: OrderedDict[str, int] = OrderedDict()
         self.directory = Directory(client, rooms_table, seconds, clock)
 
     def add(self, connection: Connection) -> list[Change]:
@@ -157,36 +162,61 @@ class Connections:
                 wait = self._bucket.wait_seconds(item, cost, now_ms) if item else 0
         connection = self._live(item)
         if connection is None:
-            return Arrival(None)
+            # What was under way when it was closed may come after it was removed.
+            return Arrival(None, closing=now_ms - self._flooding.get(connection_id, 0) < REFUSED_MS)
         refused = _refused_lately(item, now_ms)
+        if refused > MOST_REFUSED // 2:
+            self._note_flooding(connection_id, now_ms)
         if refused > MOST_REFUSED:
             return Arrival(connection, wait, closing=True)
         if connection.shared and connection.name is not None and not wait:
             wait = self._names.take(connection.name, cost, now_ms)
-        one_too_many = bool(wait) and self._count_refused(connection.id, refused, now_ms) == MOST_REFUSED + 1
-        return Arrival(connection, wait, one_too_many)
+        refused = self._count_refused(connection.id, refused, now_ms) if wait else 0
+        return Arrival(
+            connection,
+            wait,
+            one_too_many=refused == MOST_REFUSED + 1,
+            closing=refused > MOST_REFUSED + 1,
+        )
+
+    def _note_flooding(self, connection_id: str, now_ms: int) -> None:
+        self._flooding[connection_id] = now_ms
+        self._flooding.move_to_end(connection_id)
+        if len(self._flooding) > MOST_FLOODING:
+            self._flooding.popitem(last=False)
 
     def _count_refused(self, connection_id: str, before: int, now_ms: int) -> int:
         """Count a refused frame of a connection that had so many before; how many there are now."""
-        expression, condition = "ADD refused :one", "attribute_exists(refusedSince)"
-        values = {":one": {"N": "1"}}
-        if not before:
-            # Of several that come at once, one begins to count.
-            expression = "SET refused = :one, refusedSince = :now"
-            condition = (
-                "attribute_exists(connectionid)"
-                " AND (attribute_not_exists(refusedSince) OR refusedSince <= :ago)"
-            )
-            values |= {":now": {"N": str(now_ms)}, ":ago": {"N": str(now_ms - REFUSED_MS)}}
         # The frame is refused whether it is counted or not.
-        with suppress(StorageUnavailable), translated():
+        with suppress(StorageUnavailable):
+            if not before:
+                # Of several that come at once, one begins to count.
+                began = self._update_refused(
+                    connection_id,
+                    "SET refused = :one, refusedSince = :now",
+                    "attribute_exists(connectionid)"
+                    " AND (attribute_not_exists(refusedSince) OR refusedSince <= :ago)",
+                    {":now": {"N": str(now_ms)}, ":ago": {"N": str(now_ms - REFUSED_MS)}},
+                )
+                if began:
+                    return began
+            return self._update_refused(
+                connection_id, "ADD refused :one", "attribute_exists(refusedSince)", {}
+            )
+        return 0
+
+    def _update_refused(
+        self, connection_id: str, expression: str, condition: str, values: dict[str, Any]
+    ) -> int:
+        """Change the count of refused frames; what it is then, 0 where the condition does not hold."""
+        with translated(), suppress(self._client.exceptions.ConditionalCheckFailedException):
             answer = write(
                 self._client.update_item,
                 TableName=self._table,
                 Key=to_key(connection_id),
                 UpdateExpression=expression,
                 ConditionExpression=condition,
-                ExpressionAttributeValues=values,
+                ExpressionAttributeValues={":one": {"N": "1"}, **values},
                 ReturnValues="UPDATED_NEW",
             )
             return int(answer["Attributes"]["refused"]["N"])

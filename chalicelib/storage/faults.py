@@ -10,9 +10,9 @@ from ..aws.retries import pause
 from ..errors import StorageUnavailable
 
 TRIES = 5
-# What a single write gets: it is out of step with the others that were throttled after some 1.6 s.
+# What a single write gets, in some 1.6 s.
 WRITE_TRIES = 7
-# After so long no other try of it begins, in s: the client's own tries of each may have taken that.
+# After so long no other try of it begins, in s: each may have taken long.
 PATIENCE = 3.0
 CONDITION_FAILED = "ConditionalCheckFailed"
 
@@ -78,8 +78,8 @@ def write(
 ) -> dict[str, Any]:
     """Write, again while a transaction has what is written or DynamoDB has too much to do.
 
-    The client does not try conflicts and cancelled transactions again, and a throttled request only as often
-    as it is told. There are ``WRITE_TRIES`` at the most.
+    The client does not try conflicts and cancelled transactions again. Where it has tried a throttled request
+    again, that is enough. There are ``WRITE_TRIES`` at the most.
 
     Args:
         request: Such as the client's ``put_item``.
@@ -102,9 +102,12 @@ def write(
 
 
 def _passes(error: Any) -> bool:
-    """Whether a write that was refused met only what does not last."""
+    """Whether a write that was refused met only what does not last, and was tried once."""
     codes = _codes(error.response.get("CancellationReasons", []))
-    return codes <= _PASSING_REASONS if codes else error.response["Error"]["Code"] in _PASSING
+    if codes:
+        return codes <= _PASSING_REASONS
+    tried_again = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+    return error.response["Error"]["Code"] in _PASSING and not tried_again
 
 
 def _codes(reasons: Sequence[dict[str, Any]]) -> set[str]:

@@ -48,7 +48,7 @@ class Head:
         epoch: Random id of this numbering; None before the first message.
         sent: Every message up to this number has been handed on.
         sent_at: Unix time in ms of the last round; 0 before the first.
-        pause_ms: Time in ms from one round to the next that the account's rate leaves.
+        between_ms: Time in ms from one round to the next that the account's rate leaves.
         pump: The lease of the pump; None where nobody sends.
         members_version: Another one after each change of who is in the room.
         members: How many connections are in the room. It drifts by crashes, and is mended.
@@ -59,7 +59,7 @@ class Head:
     epoch: str | None = None
     sent: int = 0
     sent_at: int = 0
-    pause_ms: int = 0
+    between_ms: int = 0
     pump: str | None = None
     members_version: int = 0
     members: int = 0
@@ -77,12 +77,12 @@ class Sent:
     Attributes:
         seq: Every message up to this number has been handed on.
         at_ms: Unix time in ms of the last round.
-        pause_ms: Time in ms from one round to the next.
+        between_ms: Time in ms from one round to the next.
     """
 
     seq: int
     at_ms: int
-    pause_ms: int = 0
+    between_ms: int = 0
 
 
 class Heads:
@@ -167,7 +167,7 @@ class Heads:
         """Note what has been sent, and go on under another lease; None where the lease was lost."""
         return self._change(
             room,
-            "SET sent = :sent, sentAt = :at, pause = :pause, pump = :renewed",
+            "SET sent = :sent, sentAt = :at, betweenRounds = :between, pump = :renewed",
             "pump = :lease",
             {**_sent(lease, sent), ":renewed": {"S": renewed}},
             renewed,
@@ -182,7 +182,7 @@ class Heads:
         try:
             self._at_rest[room] = self._write(
                 room,
-                "SET sent = :sent, sentAt = :at, pause = :pause REMOVE pump",
+                "SET sent = :sent, sentAt = :at, betweenRounds = :between REMOVE pump",
                 "pump = :lease AND seq = :sent",
                 _sent(lease, sent),
             )
@@ -195,7 +195,7 @@ class Heads:
         """Note what has been sent, and end the lease, whether there is more or not."""
         self._change(
             room,
-            "SET sent = :sent, sentAt = :at, pause = :pause REMOVE pump",
+            "SET sent = :sent, sentAt = :at, betweenRounds = :between REMOVE pump",
             "pump = :lease",
             _sent(lease, sent),
         )
@@ -338,7 +338,7 @@ def _sent(lease: str, sent: Sent) -> dict[str, Any]:
         ":lease": {"S": lease},
         ":sent": _number(sent.seq),
         ":at": _number(sent.at_ms),
-        ":pause": _number(sent.pause_ms),
+        ":between": _number(sent.between_ms),
     }
 
 
@@ -356,7 +356,7 @@ def _to_head(item: Mapping[str, Any]) -> Head:
         # Of a log that is older than this attribute, everything has been sent.
         sent=number("sent", number("seq")),
         sent_at=number("sentAt"),
-        pause_ms=number("pause"),
+        between_ms=number("betweenRounds"),
         pump=item["pump"]["S"] if "pump" in item else None,
         members_version=number("membersVersion"),
         members=max(0, number("members")),

@@ -332,7 +332,7 @@ class Messages:
         """Leave the room to the next publisher at once, where that can be done."""
         if head is not None and head.pump == lease:
             with suppress(StorageUnavailable):
-                self._heads.release(room, lease, Sent(head.sent, head.sent_at, head.pause_ms))
+                self._heads.release(room, lease, Sent(head.sent, head.sent_at, head.between_ms))
 
     def _find(self, draft: Draft, claim: Claim) -> Receipt | Claim:
         """Find the message that a reference was used for.

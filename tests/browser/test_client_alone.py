@@ -36,6 +36,18 @@ async ([method, ...given]) => {
 }
 """
 
+# Keeps the actions that are sent.
+RECORD = """
+() => {
+  window.sent = [];
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (frame) {
+    sent.push(JSON.parse(frame).action);
+    send.call(this, frame);
+  };
+}
+"""
+
 
 class Client:
     """A ChatClient in a browser that is not on the page."""
@@ -334,18 +346,30 @@ def test_after_a_ping_the_rooms_are_not_all_asked_for_at_once(served: Served, fr
 
 def test_after_a_refusal_nothing_is_sent_until_its_time_has_passed(served: Served, frozen: Person) -> None:
     client = Client(frozen, served, name="bob")
-    [visitor] = served.server.visitors
+    frozen.page.evaluate(RECORD)
     served.server.faults["who"] = [Fault.TOO_FAST]
     client.begin("who")
     served.do(served.server.until(1, "who"), SECONDS)
     served.publish("after the refusal")
     assert eventually(lambda: client.given("message", "message"), SECONDS)
     client.begin("listRooms")
+    frozen.page.evaluate("chat.wake()")
     pass_by(frozen, 1.4)
-    client.begin("typing")
+    assert frozen.page.evaluate("sent") == ["who"]
     pass_by(frozen, 0.2)
-    served.do(served.server.until(1, "typingIndicator"), SECONDS)
-    assert [frame["action"] for frame in visitor.frames[1:]] == ["who", "who", "listRooms", "typingIndicator"]
+    served.do(served.server.until(1, "listRooms"), SECONDS)
+    assert frozen.page.evaluate("sent") == ["who", "ping", "who", "listRooms"]
+
+
+def test_that_one_types_is_sent_at_once_or_not_at_all(served: Served, frozen: Person) -> None:
+    client = Client(frozen, served, name="bob")
+    frozen.page.evaluate(RECORD)
+    served.server.faults["typingIndicator"] = [Fault.TOO_FAST]
+    assert client.call("typing") == ["RequestFailed", "rate_limited"]
+    assert client.call("typing") == ["Closed", None]
+    pass_by(frozen, 1.6)
+    assert client.call("typing")["type"] == "ack"
+    assert frozen.page.evaluate("sent") == ["typingIndicator"] * 2
 
 
 def test_what_has_queued_up_is_sent_one_by_one(served: Served, frozen: Person) -> None:

@@ -56,6 +56,39 @@ def test_few_are_shown_as_they_come_and_go(served: Served, visit: Visit) -> None
     expect(bob.page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
+def test_the_people_of_a_room_are_asked_for_once_with_each_connection(served: Served, visit: Visit) -> None:
+    served.server.members = {"ann": 2, "bob": 1}
+    bob = visit(served.url).enter("bob")
+    here(bob, "2 people here")
+    # Whoever joins is told.
+    bob.join("cats")
+    here(bob, "2 people here")
+    bob.open("lobby")
+    bob.open("cats")
+    bob.say("hi")
+    bob.sees("hi")
+    assert served.server.visitors[0].asked("who") == [{"room": "lobby", "limit": 200}]
+    served.server.members = {"ann": 2, "bob": 1, "carol": 1}
+    served.cut(1)
+    here(bob, "3 people here")
+    bob.open("lobby")
+    here(bob, "3 people here")
+    again = served.do(served.server.until(2, "who", 2), SECONDS)
+    assert [question["room"] for question in again.asked("who")] == ["cats", "lobby"]
+
+
+def test_what_one_sends_says_that_one_types_no_more(served: Served, visit: Visit) -> None:
+    bob = visit(served.url).enter("bob")
+    bob.field.press_sequentially("a")
+    bob.field.press("Enter")
+    bob.sees("a")
+    bob.field.press_sequentially("b")
+    bob.field.fill("")
+    served.do(served.server.until(1, "typingIndicator", 3), SECONDS)
+    typing = [frame["typing"] for frame in served.server.visitors[0].asked("typingIndicator")]
+    assert typing == [True, True, False]
+
+
 def test_of_a_crowd_the_number_is_shown_and_the_people_page_by_page(served: Served, visit: Visit) -> None:
     fill(served)
     bob = visit(served.url).enter("bob")

@@ -142,6 +142,21 @@ def test_a_burst_of_failures_passes(
     assert everybody_stays(tables, rig)
 
 
+def test_nobody_else_notices_one_that_does_not_read(rig: Rig, crowd: Crowd, tables: Tables) -> None:
+    ann, slow, *others = crowd.connect_many(60, "cats", subprotocols=["chat.v1"])
+    rig.callbacks.answers[rig.connection_id(slow.port)] = [429]
+    rig.advance(GRACE)
+    for number in range(4):
+        assert ann.ask("onMessage", message=f"m{number}", room="cats")["type"] == "ack"
+    for client in (ann, *others):
+        client.gets("m0", "m1", "m2", "m3")
+    assert slow.texts == []
+    assert everybody_stays(tables, rig)
+    assert set(rig.callbacks.injected) == {"429"}
+    # Some to find out, and one for each message from then on.
+    assert rig.callbacks.injected["429"] < 4 * 3
+
+
 @pytest.mark.parametrize("answer", Answer)
 def test_a_lost_reply_loses_nothing(rig: Rig, ann: SocketClient, bob: SocketClient, answer: Answer) -> None:
     ann.ask("ping")

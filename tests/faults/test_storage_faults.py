@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from chalicelib.storage.faults import TRIES
+from chalicelib.storage.faults import WRITE_TRIES
 from chalicelib.tasks import PumpRoom
 from tests.functional.log import Log
 from tests.functional.tables import Tables
@@ -82,6 +82,15 @@ class TestLostAnswers:
 
 class TestThrottling:
     """A partition is hot: 1,000 write units a second are all that it has."""
+
+    def test_in_a_transaction_that_passes_is_not_seen(self, crowd: Crowd, tables: Tables) -> None:
+        ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob", "cats")
+        order = [StorageFault.THROTTLED] * (WRITE_TRIES - 1)
+        faults = StorageFaults(tables.client, in_turn("TransactWriteItems", *order))
+        assert ann.ask("joinRoom", room="cats")["type"] == "joined"
+        assert faults.injected == {"throttled": WRITE_TRIES - 1}
+        bob.say("in", room="cats")
+        ann.gets("in")
 
     @pytest.mark.parametrize("operation", ["GetItem", "UpdateItem", "PutItem", "Query"])
     def test_that_passes_is_not_seen(self, crowd: Crowd, tables: Tables, operation: str) -> None:
@@ -188,17 +197,17 @@ class TestConflicts:
 
     def test_that_pass_are_not_seen(self, crowd: Crowd, tables: Tables) -> None:
         ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob", "cats")
-        order = [StorageFault.CONFLICT] * (TRIES - 1)
+        order = [StorageFault.CONFLICT] * (WRITE_TRIES - 1)
         faults = StorageFaults(tables.client, in_turn("TransactWriteItems", *order))
         assert ann.ask("joinRoom", room="cats")["type"] == "joined"
-        assert faults.injected == {"conflict": TRIES - 1}
+        assert faults.injected == {"conflict": WRITE_TRIES - 1}
         bob.say("in", room="cats")
         ann.gets("in")
 
     def test_that_stay_are_told_and_change_nothing(self, crowd: Crowd, tables: Tables) -> None:
         ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob", "cats")
         before = [row for row in tables.registry() if '"joinedAt"' in row or '"connectedAt"' in row]
-        order = [StorageFault.CONFLICT] * TRIES
+        order = [StorageFault.CONFLICT] * WRITE_TRIES
         StorageFaults(tables.client, in_turn("TransactWriteItems", *order))
         assert ann.ask("joinRoom", room="cats")["code"] == "unavailable"
         assert before == [row for row in tables.registry() if '"joinedAt"' in row or '"connectedAt"' in row]

@@ -5,6 +5,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 from chalice.test import Client
 
 import app
@@ -19,7 +20,14 @@ from tests.functional.queues import Queues
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks, serving
 from tests.rig.clock import Clock
+from tests.rig.dynamodb import DynamoDB as RigsDynamoDB
 from tests.rig.hooked import HookedDynamoDB
+
+# boto3's client of DynamoDB, which is the reference, and ours.
+CLIENTS: Mapping[str, Callable[[str], Any]] = {
+    "boto3": lambda url: boto3.client("dynamodb", endpoint_url=url),
+    "ours": DynamoDB,
+}
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +50,18 @@ def callbacks(callbacks_server: Callbacks) -> Iterator[Callbacks]:
     callbacks_server.release()
 
 
+@pytest.fixture(params=["ministack_url", "dynamodb_local_url", "rig"])
+def tables_everywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
+    """Empty tables on every DynamoDB that there is, and on the rig's own, by boto3."""
+    if request.param == "rig":
+        yield Tables(RigsDynamoDB())
+        return
+    url = request.getfixturevalue(request.param)
+    tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
+    yield tables
+    tables.delete()
+
+
 @pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
 def tables_anywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
     """Empty tables on every DynamoDB that there is, for the chat's own client."""
@@ -49,14 +69,6 @@ def tables_anywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
     tables = Tables(boto3.client("dynamodb", endpoint_url=url), HookedDynamoDB(url))
     yield tables
     tables.delete()
-
-
-@pytest.fixture(params=["boto3", "ours"])
-def each_client(request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    """Makes a DynamoDB client for a URL: boto3's, which is the reference, and ours."""
-    if request.param == "ours":
-        return DynamoDB
-    return lambda url: boto3.client("dynamodb", endpoint_url=url)
 
 
 @pytest.fixture

@@ -229,6 +229,40 @@ def test_posts_are_spread_over_time(api: ManyWebsocketAPI, redirect: Callable[[s
         assert time.monotonic() - began >= 0.29
 
 
+def test_a_socket_that_is_slow_for_ever_costs_a_post_a_sending_and_slows_nobody(
+    api: ManyWebsocketAPI, redirect: Callable[[str], None], callbacks: Callbacks
+) -> None:
+    redirect(callbacks.url)
+    everyone = ids(200)
+    for _ in range(3):
+        api.send_many(everyone, "warm", deadline())
+    slow, *others = everyone
+    callbacks.answers[slow] = [429]
+    results = [api.send_many(everyone, str(number), deadline()) for number in range(100)]
+    for result in results:
+        assert sorted(result.delivered) == others
+        assert (result.slow + result.throttled, result.failed) == ([slow], {})
+    # The first sendings may need some tries to find out.
+    assert [result.slow for result in results[3:]] == [[slow]] * 97
+    assert callbacks.injected["429"] <= 100 + 3 * 4
+    assert api._pool._pace.concurrency == api.max_concurrency
+    callbacks.answers.clear()
+    assert len(api.send_many(everyone, "hi", deadline()).delivered) == 200
+
+
+def test_a_throttled_account_is_sent_to_more_slowly_and_nobody_is_slow(
+    api: ManyWebsocketAPI, redirect: Callable[[str], None], callbacks: Callbacks
+) -> None:
+    redirect(callbacks.url)
+    everyone = ids(200)
+    for number, connection_id in enumerate(everyone):
+        callbacks.answers[connection_id] = [429] * (number % 3) + [200]
+    result = api.send_many(everyone, "hi", deadline())
+    assert sorted(result.delivered) == everyone
+    assert callbacks.injected == {"429": 199}
+    assert api._pool._pace.concurrency < api.max_concurrency
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate that vouches for localhost, with its key beside it."""

@@ -233,6 +233,20 @@ class TestOfWhoGoesOn:
         assert bob.events == []
         assert (callbacks.closed, callbacks.posts) == ([ann.id], posts)
 
+    def test_what_comes_after_its_end_gets_no_post(
+        self, people: People, callbacks: Callbacks, clock: Clock
+    ) -> None:
+        ann = people.speaking_json("ann")
+        self.flood(ann, 20 + MOST_REFUSED + 1)
+        ann.disconnect()
+        posts = callbacks.posts
+        assert self.flood(ann, 3) == []
+        assert callbacks.posts == posts
+        # Whoever it is then learns that it is not registered.
+        clock.now += 60
+        assert ann.ask("ping")["type"] == "pong"
+        assert ann.events[-1]["code"] == "not_registered"
+
     def test_after_a_minute_the_count_begins_anew(
         self, people: People, callbacks: Callbacks, clock: Clock
     ) -> None:
@@ -288,24 +302,23 @@ class TestOfWhoGoesOn:
         ]
         assert callbacks.closed == [ann.id]
 
-    def test_of_many_frames_at_the_same_moment_one_says_goodbye(
-        self, people: People, callbacks: Callbacks
+    def test_of_two_that_are_one_too_many_at_once_the_first_says_goodbye(
+        self, people: People, callbacks: Callbacks, tables: Tables
     ) -> None:
         ann = people.speaking_json("ann")
-        self.flood(ann, 20 + MOST_REFUSED - 10)
-        together = threading.Barrier(10)
+        self.flood(ann, 20 + MOST_REFUSED)
+        held: list[str] = []
 
-        def send() -> None:
-            together.wait()
-            for _ in range(5):
-                ann.send({"action": "ping"})
+        def overtake(params: dict[str, Any], **_: Any) -> None:
+            if '"ADD refused' in params["body"].decode() and not held:
+                held.append("the first to be refused, which counts last")
+                ann.send({"action": "ping", "ref": "second"})
 
-        threads = [threading.Thread(target=send) for _ in range(10)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert Counter(event["type"] for event in ann.take())["goodbye"] == 1
+        tables.client.meta.events.register("before-call.dynamodb.UpdateItem", overtake)
+        ann.send({"action": "ping", "ref": "first"})
+        assert held
+        told = [(event["type"], event.get("ref")) for event in ann.take()]
+        assert told == [("error", "second"), ("goodbye", None)]
         assert callbacks.closed == [ann.id]
 
 

@@ -1,7 +1,8 @@
 """The contract of the storage layer, on every DynamoDB that there is."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import boto3
@@ -17,8 +18,10 @@ from chalicelib.storage.messages import Draft, Messages
 from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member, Rooms
 from chalicelib.wire.events import Form
+from tests.functional.conftest import CLIENTS
 from tests.functional.tables import Tables
 from tests.rig.clock import Clock
+from tests.rig.dynamodb import DynamoDB as RigsDynamoDB
 from tests.rig.raw_server import Between, RawServer, refusal, response
 
 ANN = Connection(
@@ -34,25 +37,45 @@ NOW_MS = 1_700_000_000_000
 BOB = replace(ANN, id="Bob00000000000A=", name=None, form=Form.JSON, rooms=frozenset({"lobby"}))
 
 
-@pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
-def between(request: pytest.FixtureRequest) -> Between:
-    """What stands before DynamoDB, where a test lets it."""
-    return Between(request.getfixturevalue(request.param))
+# A DynamoDB that is served, and who talks to it.
+SERVED = list(product(["ministack_url", "dynamodb_local_url"], CLIENTS))
+RIG = "rig", ""
+# What is served can be answered in DynamoDB's place.
+served = pytest.mark.parametrize("place", SERVED, indirect=True, ids="-".join)
+
+
+@dataclass
+class Place:
+    """A DynamoDB, by one client: its URL, and how the client is made for a URL."""
+
+    url: str
+    make: Callable[[str], Any]
+
+
+@pytest.fixture(params=[*SERVED, RIG], ids="-".join)
+def place(request: pytest.FixtureRequest) -> Place:
+    name, client = request.param
+    if request.param == RIG:
+        return Place("", lambda url: RigsDynamoDB())
+    return Place(request.getfixturevalue(name), CLIENTS[client])
 
 
 @pytest.fixture
-def tables(between: Between, each_client: Callable[[str], Any]) -> Iterator[Tables]:
+def tables(place: Place) -> Iterator[Tables]:
     """Empty tables on every DynamoDB that there is, used by each client."""
-    tables = Tables(boto3.client("dynamodb", endpoint_url=between.url), each_client(between.url))
+    client = place.make(place.url)
+    admin = boto3.client("dynamodb", endpoint_url=place.url) if place.url else client
+    tables = Tables(admin, client)
     yield tables
     tables.delete()
 
 
 @pytest.fixture
-def faults(between: Between, tables: Tables, each_client: Callable[[str], Any]) -> Iterator[Between]:
+def faults(place: Place, tables: Tables) -> Iterator[Between]:
     """The same, and what is told to it is answered in DynamoDB's place."""
+    between = Between(place.url)
     with RawServer(between) as server:
-        tables.client = each_client(server.url)
+        tables.client = place.make(server.url)
         yield between
 
 
@@ -240,6 +263,7 @@ def test_no_error_of_a_client_leaves_storage(tables: Tables) -> None:
         assert isinstance(caught.value.__cause__, refusals())
 
 
+@served
 @pytest.mark.parametrize(
     "reason", ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"]
 )
@@ -253,6 +277,7 @@ def test_a_transaction_that_meets_what_passes_is_tried_again(
     assert connections.get(ANN.id) == ANN
 
 
+@served
 @pytest.mark.parametrize(
     "code", ["TransactionConflictException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"]
 )
@@ -266,6 +291,7 @@ def test_a_write_that_meets_what_passes_is_tried_again(
     assert tables.registry() == []
 
 
+@served
 def test_a_transaction_that_always_meets_another_is_given_up(
     faults: Between, connections: Connections
 ) -> None:
@@ -275,6 +301,7 @@ def test_a_transaction_that_always_meets_another_is_given_up(
     assert faults.requests["TransactWriteItems"] == WRITE_TRIES
 
 
+@served
 def test_what_a_batch_leaves_is_done_by_the_next(
     faults: Between, connections: Connections, tables: Tables
 ) -> None:
@@ -290,6 +317,7 @@ def test_what_a_batch_leaves_is_done_by_the_next(
     assert "lobby" in row
 
 
+@served
 def test_an_answer_that_is_lost_changes_nothing(
     faults: Between, connections: Connections, tables: Tables
 ) -> None:

@@ -25,7 +25,9 @@ COMMON = {"CHAT_ALLOWED_ORIGINS": "https://chat.example.com"}
 class Parsed(Sockets):
     """Sockets that lines of text arrive at too."""
 
-    def start_many(self, connection_ids: Sequence[str], payload: str, deadline: float) -> Future[SendResult]:
+    def start_many(
+        self, connection_ids: Sequence[str], payload: str, deadline: float, patient: bool = False
+    ) -> Future[SendResult]:
         """Send one payload to each connection."""
         event = payload if payload.startswith("{") else json.dumps({"type": "text", "line": payload})
         return super().start_many(connection_ids, event, deadline)

@@ -13,6 +13,7 @@ from enum import Enum
 from http import HTTPStatus
 from urllib.parse import unquote
 
+from tests.rig.limits import Account
 from tests.rig.loop import LoopThread
 
 # The status codes of API Gateway, with the x-amzn-ErrorType that comes along.
@@ -27,6 +28,7 @@ ERROR_TYPES = {
 }
 # API Gateway's largest message, in bytes.
 LARGEST = 128 * 1024
+THROTTLED = 429
 # Stands for every connection, in ``Callbacks.answers``.
 EVERYONE = "*"
 
@@ -47,6 +49,8 @@ class Callbacks:
 
     Attributes:
         url: For ``AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI``.
+        account: Says what is too much; None where nothing is. What is refused for its rate reaches nobody,
+            whatever was ordered.
         received: The payloads that each connection got, in order.
         answers: By connection id, what becomes of the next posts; the last one stays. What has none is
             sent on.
@@ -61,6 +65,7 @@ class Callbacks:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.url = ""
+        self.account: Account | None = None
         self.exchanges: set[_Exchange] = set()
         self.deliver: Callable[[str, str], int] = self._keep
         self.close: Callable[[str], int] = lambda connection_id: 204
@@ -107,16 +112,34 @@ class Callbacks:
         self.posts += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
-        if connection_id in self.hanging:
+        account = self.account
+        if account is not None and not account.post(connection_id, len(payload.encode())):
+            self._later(self._refuse, exchange)
+        elif connection_id in self.hanging:
             self.injected["hang"] += 1
             self._held.append((exchange, connection_id, payload))
         else:
-            self._answer(exchange, connection_id, payload)
+            self._later(self._answer, exchange, connection_id, payload)
 
     def take_delete(self, exchange: "_Exchange", connection_id: str) -> None:
         """Close a connection."""
+        if self.account is not None and not self.account.delete():
+            exchange.respond(THROTTLED, ERROR_TYPES)
+            return
         self.closed.append(connection_id)
         exchange.respond(self.close(connection_id), ERROR_TYPES)
+
+    def _later(self, answer: Callable[..., None], *arguments: object) -> None:
+        """Answer after as long as a post takes."""
+        seconds = self.account.limits.post_seconds if self.account is not None else 0.0
+        if seconds:
+            self._loop.call_later(seconds, answer, *arguments)
+        else:
+            answer(*arguments)
+
+    def _refuse(self, exchange: "_Exchange") -> None:
+        self.under_way -= 1
+        exchange.respond(THROTTLED, ERROR_TYPES)
 
     def _release(self) -> None:
         held, self._held = self._held, []

@@ -120,7 +120,8 @@ class ChatServer:
         faults: What becomes of the next requests for an action.
         members: Who is in every room.
         page: How many of their connections an answer to ``who`` has at most.
-        count: How many connections every room is said to have; None for those of the members.
+        count: How many connections every room is said to have, which is a crowd then; None for those of the
+            members.
         numbers: How many numbers an answer of the history has read at most.
         open_rooms: The rooms that are listed.
         clock: Unix time in s.
@@ -318,8 +319,14 @@ class ChatServer:
                 return self._history(room, after, before, limit, epoch, ref)
             case requests.JoinRoom(room=room, ref=ref):
                 visitor.rooms.append(room)
-                seq, count = self._taken[room], self._count()
-                return Joined(room=room, seq=seq, epoch=self.epoch, members={}, count=count, ref=ref)
+                return Joined(
+                    room=room,
+                    seq=self._taken[room],
+                    epoch=self.epoch,
+                    members=self.members if self.count is None else {},
+                    count=self._count(),
+                    ref=ref,
+                )
             case requests.LeaveRoom(room=room, ref=ref):
                 visitor.rooms.remove(room)
                 return Left(room=room, ref=ref)

@@ -108,11 +108,11 @@ class StorageFaults:
             case StorageFault.THROTTLED if operation == "TransactWriteItems":
                 return _cancellation(request, "ProvisionedThroughputExceeded")
             case StorageFault.THROTTLED:
-                return _refusal(request, "ProvisionedThroughputExceededException")
+                return refusal(request, "ProvisionedThroughputExceededException")
             case StorageFault.CONFLICT if operation == "TransactWriteItems":
                 return _cancellation(request, "TransactionConflict")
             case StorageFault.CONFLICT if operation in ("PutItem", "UpdateItem", "DeleteItem"):
-                return _refusal(request, "TransactionConflictException")
+                return refusal(request, "TransactionConflictException")
             case StorageFault.LOST:
                 self._session.send(request)
                 return ReadTimeoutError(endpoint_url=request.url)
@@ -166,12 +166,13 @@ def _cancellation(request: AWSPreparedRequest, reason: str) -> AWSResponse:
     """Cancel a transaction for its first item."""
     others = len(json.loads(request.body)["TransactItems"]) - 1
     codes = [reason, *["None"] * others]
-    return _refusal(
+    return refusal(
         request, "TransactionCanceledException", CancellationReasons=[{"Code": code} for code in codes]
     )
 
 
-def _refusal(request: AWSPreparedRequest, code: str, **fields: Any) -> AWSResponse:
+def refusal(request: AWSPreparedRequest, code: str, **fields: Any) -> AWSResponse:
+    """What DynamoDB answers a request with that it does not do."""
     return _response(
         request, 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "as told", **fields}
     )

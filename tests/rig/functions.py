@@ -12,23 +12,30 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import chalicelib
 from chalicelib.chat import Chat
 from chalicelib.gateway.sending import SendResult
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
 from tests.rig.crashes import Crash, Crashes
+from tests.rig.limits import Account
 
-APP = Path(__file__).parents[2] / "app.py"
+# Beside the chat that is imported, which may be another checkout's.
+APP = Path(chalicelib.__file__).parents[1] / "app.py"
 # The time-out of .chalice/config.json.
 SECONDS = 28.0
 
 # A handler, after how many requests it is to die, and for which events.
 Order = tuple[str, int, Callable[[dict[str, Any]], bool]]
 Build = Callable[[ManyWebsocketAPI], Chat]
-StartMany = Callable[[Sequence[str], str, float], "Future[SendResult]"]
+StartMany = Callable[..., "Future[SendResult]"]
 
 
 class Failed(Exception):
     """A handler has raised, or its process has died."""
+
+
+class Throttled(Failed):
+    """A handler is not run: there are as many invocations as there can be."""
 
 
 class Context:
@@ -54,6 +61,8 @@ class Functions:
         most: Environments that there can be; further events wait.
 
     Attributes:
+        account: Says how many invocations there can be, beyond which they fail; None for any number.
+        begins: Called with the handler and the event of each invocation, in the thread that it runs in.
         made: How many environments there have been.
         crashed: How many of them have died.
         invocations: How often each handler was invoked.
@@ -61,6 +70,8 @@ class Functions:
     """
 
     def __init__(self, build: Build, crashes: Crashes, most: int) -> None:
+        self.account: Account | None = None
+        self.begins: Callable[[str, dict[str, Any]], None] = lambda handler, event: None
         self.made = 0
         self.crashed = 0
         self.invocations: Counter[str] = Counter()
@@ -101,9 +112,9 @@ class Functions:
         """
         with self._lock:
             if self._closed:
-                failed: Future[Any] = Future()
-                failed.set_exception(Failed(handler))
-                return failed
+                return _failed(Failed(handler))
+            if self.account is not None and not self.account.begin():
+                return _failed(Throttled(handler))
             self.invocations[handler] += 1
             self.running += 1
             after = self._ordered(handler, event)
@@ -127,6 +138,7 @@ class Functions:
 
     def _run(self, handler: str, event: dict[str, Any], after: int | None) -> Any:
         environment = self._take()
+        self.begins(handler, event)
         self._crashes.after(after)
         try:
             response = getattr(environment, handler)(event, Context())
@@ -153,6 +165,8 @@ class Functions:
     def _done(self, invocation: "Future[Any]") -> None:
         with self._lock:
             self.running -= 1
+        if self.account is not None:
+            self.account.end()
 
     def _take(self) -> ModuleType:
         with self._lock:
@@ -186,15 +200,23 @@ class Functions:
     def _counting_posts(self, start_many: StartMany) -> StartMany:
         """Each post is a point at which the process can die: those before it have been sent."""
 
-        def start_counted(connection_ids: Sequence[str], payload: str, deadline: float) -> Future[SendResult]:
+        def start_counted(
+            connection_ids: Sequence[str], payload: str, deadline: float, patient: bool = False
+        ) -> Future[SendResult]:
             left = self._crashes.left
             if left is not None and left < len(connection_ids):
                 start_many(connection_ids[:left], payload, deadline).result()
             for _ in connection_ids:
                 self._crashes.point()
-            return start_many(connection_ids, payload, deadline)
+            return start_many(connection_ids, payload, deadline, patient)
 
         return start_counted
+
+
+def _failed(error: Failed) -> "Future[Any]":
+    failed: Future[Any] = Future()
+    failed.set_exception(error)
+    return failed
 
 
 _NUMBERS = itertools.count()

@@ -6,7 +6,6 @@ ten idle minutes, or a frame that it must not have.
 """
 
 import asyncio
-import json
 import random
 import re
 import time
@@ -27,9 +26,10 @@ from websockets.typing import Subprotocol
 from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
 from tests.rig.functions import Failed, Functions
+from tests.rig.limits import Account
+from tests.rig.socket_events import API_ID as API_ID
+from tests.rig.socket_events import STAGE, TOO_MANY, error_frame, socket_event
 
-API_ID = "a1b2c3d4e5"
-STAGE = "test"
 # In bytes.
 LARGEST_MESSAGE = 128 * 1024
 LARGEST_FRAME = 32 * 1024
@@ -91,6 +91,7 @@ class Gateway:
 
     Attributes:
         url: Where to connect.
+        account: Says what is too much; None where nothing is.
         sockets: By id, those that are open or about to be.
         may_open: While not set, upgrades wait after ``$connect`` has been done.
         farewells: That of each new socket; see ``Socket``.
@@ -101,6 +102,7 @@ class Gateway:
         self, functions: Functions, callbacks: Callbacks, clock: Clock, chance: random.Random
     ) -> None:
         self.url = ""
+        self.account: Account | None = None
         self.sockets: dict[str, Socket] = {}
         self._by_connection: dict[ServerConnection, Socket] = {}
         self.may_open = asyncio.Event()
@@ -168,9 +170,7 @@ class Gateway:
             return 410
         socket.active_at = self._clock()
         self._callbacks.received[connection_id].append(payload)
-        # What ``send`` does, without waiting for a client that reads slowly.
-        socket.connection.protocol.send_text(payload.encode())
-        socket.connection.send_data()
+        self._tell(socket, payload)
         return 200
 
     def delete(self, connection_id: str) -> int:
@@ -206,12 +206,14 @@ class Gateway:
         parts = urlsplit(request.path)
         if parts.path.strip("/") != STAGE:
             return connection.respond(403, '{"message": "Forbidden"}')
+        if self.account is not None and not self.account.connect():
+            return connection.respond(429, f'{{"message": "{TOO_MANY}"}}')
         now = self._clock()
         query = parse_qs(parts.query, keep_blank_values=True)
         connection_id = urlsafe_b64encode(self._chance.randbytes(11)).decode()
         socket = Socket(connection_id, connection, query, now, now, farewells=self.farewells)
         self.sockets[connection_id] = self._by_connection[connection] = socket
-        event = self._event(socket, "CONNECT", "$connect")
+        event = socket_event(socket.id, socket.began_at, self._clock(), "$connect")
         event["headers"] = dict(request.headers.raw_items())
         event["multiValueHeaders"] = {name: [value] for name, value in request.headers.raw_items()}
         if query:
@@ -255,9 +257,12 @@ class Gateway:
                 if isinstance(frame, bytes):
                     await connection.close(1003, "Binary is not supported")
                     break
-                event = self._event(socket, "MESSAGE", "$default")
+                event = socket_event(socket.id, socket.began_at, self._clock(), "$default")
                 event["requestContext"]["messageId"] = uuid.uuid4().hex[:12]
                 event["body"] = frame
+                if self.account is not None and not self.account.frame(len(frame.encode())):
+                    self._tell(socket, error_frame(TOO_MANY, event))
+                    continue
                 self._spawn(self._message(socket, event))
         except ConnectionClosed:
             pass
@@ -267,13 +272,12 @@ class Gateway:
 
     async def _message(self, socket: Socket, event: dict[str, Any]) -> None:
         if not await self._handle("message", event) and socket.is_open:
-            error = {
-                "message": "Internal server error",
-                "connectionId": socket.id,
-                "requestId": event["requestContext"]["requestId"],
-            }
-            socket.connection.protocol.send_text(json.dumps(error).encode())
-            socket.connection.send_data()
+            self._tell(socket, error_frame("Internal server error", event))
+
+    def _tell(self, socket: Socket, frame: str) -> None:
+        """What ``send`` does, without waiting for a client that reads slowly."""
+        socket.connection.protocol.send_text(frame.encode())
+        socket.connection.send_data()
 
     async def _handle(self, handler: str, event: dict[str, Any]) -> bool:
         """Run a handler; False where it raises, or its process dies."""
@@ -285,7 +289,7 @@ class Gateway:
 
     def _end(self, socket: Socket, code: int, reason: str) -> None:
         """Run ``$disconnect`` for a socket, as often and as late as it is to be."""
-        event = self._event(socket, "DISCONNECT", "$disconnect")
+        event = socket_event(socket.id, socket.began_at, self._clock(), "$disconnect")
         event["requestContext"] |= {"disconnectStatusCode": code, "disconnectReason": reason}
         if len(socket.farewells) != 1:
             self.injected["no $disconnect" if not socket.farewells else "$disconnect twice"] += 1
@@ -312,23 +316,3 @@ class Gateway:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _event(self, socket: Socket, kind: str, route: str) -> dict[str, Any]:
-        request_id = uuid.uuid4().hex[:16]
-        return {
-            "requestContext": {
-                "routeKey": route,
-                "eventType": kind,
-                "extendedRequestId": request_id,
-                "requestId": request_id,
-                "messageDirection": "IN",
-                "connectedAt": int(socket.began_at * 1000),
-                "requestTimeEpoch": int(self._clock() * 1000),
-                "identity": {"sourceIp": "127.0.0.1"},
-                "connectionId": socket.id,
-                "domainName": f"{API_ID}.execute-api.us-east-1.amazonaws.com",
-                "apiId": API_ID,
-                "stage": STAGE,
-            },
-            "isBase64Encoded": False,
-        }

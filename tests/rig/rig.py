@@ -21,7 +21,9 @@ from tests.rig.clock import Clock
 from tests.rig.crashes import Crashes
 from tests.rig.functions import Functions
 from tests.rig.gateway import Gateway
+from tests.rig.limits import Account, Limits
 from tests.rig.loop import LoopThread
+from tests.rig.partitions import Partitions, Throttle
 from tests.rig.queues import Queues
 from tests.waiting import eventually
 
@@ -40,8 +42,11 @@ class Rig:
         logger: Takes the app's log.
         seed: Of the connection ids.
         most_environments: Of Lambda, at the same time.
+        limits: The account's, by the rig's clock; None for none.
 
     Attributes:
+        account: What API Gateway and Lambda have done, and refused; None without limits.
+        partitions: Likewise for DynamoDB.
         url: Where to connect.
         callbacks: ``@connections``, where faults of posts are ordered.
         crashes: Where the deaths of processes are ordered, beside ``functions``.
@@ -58,6 +63,7 @@ class Rig:
         logger: Logger,
         seed: int = 0,
         most_environments: int = 64,
+        limits: Limits | None = None,
     ) -> None:
         self.clock = clock
         self.dynamodb = dynamodb
@@ -77,6 +83,10 @@ class Rig:
             most_receives=queue["RedrivePolicy"]["maxReceiveCount"],
             point=self.crashes.point,
         )
+        self.account: Account | None = None
+        self.partitions: Partitions | None = None
+        if limits is not None:
+            self._limit(limits)
 
     def __enter__(self) -> "Rig":
         with ExitStack() as starting:
@@ -152,6 +162,19 @@ class Rig:
         self.clock.now += seconds
         self.gateway.tick()
         self.queues.pump()
+
+    def _limit(self, limits: Limits) -> None:
+        self.account = Account(limits, self.clock)
+        self.callbacks.account = self.gateway.account = self.functions.account = self.account
+        self.partitions = Partitions(limits, self.clock)
+        self.partitions.crowded.add(self._env["CHAT_ROOMS_TABLE"])
+        self.functions.begins = self.partitions.weigh_event
+        keys = {
+            self._env["CHAT_TABLE"]: "connectionid",
+            self._env["CHAT_ROOMS_TABLE"]: "roomId",
+            self._env["CHAT_MESSAGES_TABLE"]: "roomId",
+        }
+        Throttle(self.dynamodb, self.partitions, keys)
 
     def _stop(self) -> None:
         self._thread.call(self.gateway.may_open.set)

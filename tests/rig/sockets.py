@@ -25,7 +25,9 @@ class Sockets:
 
     endpoint = "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/test"
 
-    def start_many(self, connection_ids: Sequence[str], payload: str, deadline: float) -> Future[SendResult]:
+    def start_many(
+        self, connection_ids: Sequence[str], payload: str, deadline: float, patient: bool = False
+    ) -> Future[SendResult]:
         """Send one payload to each connection."""
         result = SendResult()
         for connection_id in connection_ids:

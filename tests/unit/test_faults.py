@@ -87,6 +87,7 @@ def test_when_patience_is_at_its_end_no_other_try_begins() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
+        {**refused("ThrottlingException"), "ResponseMetadata": {"RetryAttempts": 3}},
         refused("ValidationException"),
         refused("ConditionalCheckFailedException"),
         refused("ResourceNotFoundException"),

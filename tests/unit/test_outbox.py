@@ -9,7 +9,7 @@ from typing import Any, cast
 from websockets.asyncio.client import ClientConnection
 
 from chalicelib.wire.events import Error, Pong
-from client.errors import NoAnswer
+from client.errors import NoAnswer, RequestFailed
 from client.outbox import WINDOW, Outbox
 from tests.rig.asynchronous import asynchronous
 
@@ -163,6 +163,24 @@ async def test_one_whose_reply_is_lost_does_not_keep_back_the_others() -> None:
         await chat.answer("b")
         assert not lost.done()
         await chat.answer("lost")
+
+
+@asynchronous
+async def test_what_is_of_no_use_later_is_not_kept_waiting() -> None:
+    async with line() as chat:
+        [first] = await chat.ask("a", passing=True)
+        await chat.refuse("a")
+        assert isinstance(first.exception(), RequestFailed)
+        # Nothing has queued up, but nothing may be sent.
+        await chat.ask("b")
+        [second] = await chat.ask("c", passing=True)
+        assert isinstance(second.exception(), RequestFailed)
+        await chat.wait_out()
+        assert chat.socket.sent == ["a", "b"]
+        await chat.answer("b")
+        await chat.ask("d", passing=True)
+        assert chat.socket.sent == ["a", "b", "d"]
+        await chat.answer("d")
 
 
 @asynchronous

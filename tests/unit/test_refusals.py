@@ -25,7 +25,7 @@ def refuse(refusals: Refusals, connection_ids: list[str], now: float) -> list[Ca
 
 
 def refused_until_slow(others: int, most: int = 1000) -> int | None:
-    """How often one must be refused, with so many deliveries to others each time; None if it is never slow."""
+    """How often one must be refused amid so many deliveries to others; None if it is never slow."""
     refusals = Refusals()
     for number in range(1, most + 1):
         now = number * 10 * SPAN
@@ -51,6 +51,15 @@ def test_what_is_answered_after_a_refusal_counts_as_much() -> None:
     assert refusals.cause("slow", 0.02) is Cause.UNKNOWN
     assert refusals.refused("slow", LATER) is Cause.SOCKET
     assert refusals.cause("slow", LATER) is Cause.SOCKET
+
+
+def test_what_nobody_is_answered_after_takes_nothing_back() -> None:
+    refusals = Refusals()
+    deliver(refusals, 199, 0.0)
+    refuse(refusals, ["slow"], 0.0)
+    assert refusals.cause("slow", 10 * SPAN) is Cause.UNKNOWN
+    deliver(refusals, 199, 20 * SPAN)
+    assert refusals.refused("slow", 20 * SPAN) is Cause.SOCKET
 
 
 def test_it_stays_slow_wherever_there_is_no_evidence_at_all() -> None:
@@ -209,11 +218,11 @@ def test_suspects_are_forgotten_in_time() -> None:
     for number in count():
         now = number * MEMORY_SECONDS / 100
         deliver(refusals, 199, now)
-        refuse(refusals, [f"c{number}"], now)
+        refuse(refusals, [f"suspect{number}"], now)
         assert len(refusals._suspects) <= 210
         if now > 3 * MEMORY_SECONDS:
             break
-    assert refusals.refused("c0", now) is Cause.UNKNOWN
+    assert refusals.refused("suspect0", now) is Cause.UNKNOWN
 
 
 def test_slow_sockets_are_forgotten_in_time() -> None:
