@@ -71,6 +71,7 @@ def build_chat(
         bucket,
         settings.connection_seconds,
         settings.presence_members,
+        settings.max_rooms,
     )
     rooms = Rooms(dynamodb, settings.rooms_table, clock)
     messages = Messages(dynamodb, settings.messages_table, heads, settings.history_days, clock)

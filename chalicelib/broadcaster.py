@@ -28,7 +28,7 @@ MOST_UNDER_WAY = 4
 # Of workers, with 1, 3, 7, 15 and 31 s before them: a minute in all.
 MOST_ATTEMPTS = 5
 # How long what may have been refused for a client that does not read is tried, in s.
-LATE_SECONDS = 3.0
+LATE_SECONDS = 0.3
 # Payloads in a row that a client has not read, after which its connection is closed.
 MOST_UNREAD = 5
 

@@ -120,8 +120,8 @@ class Chat:
             flooding = outcome.error if isinstance(outcome.error, Flooding) else None
             if flooding and flooding.told:
                 return {"statusCode": 200}
-            registered = call.caller is not stranger
-            if not registered and getattr(outcome.reply, "ref", None) is not None:
+            is_stranger = call.caller is stranger
+            if is_stranger and getattr(outcome.reply, "ref", None) is not None:
                 # Its form is not known, but a ref is of use in JSON alone.
                 call.caller = replace(stranger, form=Form.JSON)
             try:
@@ -131,7 +131,9 @@ class Chat:
                 call.tell_caller(refuse(frame, error, request_id).reply)
             if not isinstance(outcome.error, ServerError):
                 # Nothing reaches it any more; connecting again puts that right.
-                goodbye = OUTDATED if self._is_outdated(call.caller) else None if registered else UNREGISTERED
+                goodbye = (
+                    OUTDATED if self._is_outdated(call.caller) else UNREGISTERED if is_stranger else None
+                )
                 goodbye = FLOODING if flooding else goodbye
                 if goodbye:
                     self.services.broadcaster.dismiss(call.caller, goodbye, deadline, record.delivery)
@@ -159,7 +161,7 @@ class Chat:
             arrival = self.services.connections.serve(call.caller.id, price)
         except ChatError as error:
             return refuse(frame, error, request_id)
-        call.caller = arrival.connection or call.caller
+        call.caller, call.is_registered = arrival.connection or call.caller, arrival.connection is not None
         if arrival.closing or arrival.one_too_many:
             return refuse(frame, Flooding(FLOODING_SECONDS, told=arrival.closing), request_id)
         if self._is_outdated(call.caller):

@@ -114,12 +114,13 @@ class Pump:
         Raises:
             StorageUnavailable: It may be stored. The same draft, with its ``ref``, can be given again.
         """
+        lease = self._heads.new_lease()
         try:
-            return self._messages.append(draft, self._heads.new_lease())
+            return self._messages.append(draft, lease)
         except StorageUnavailable:
             # Others may have relied on this one to send what they have stored.
             with suppress(QueueUnavailable):
-                self._queue.put([self._task(draft.room)], 1)
+                self._queue.put([self._task(draft.room, left=lease)], 1)
             raise
 
     def hand_on(self, receipt: Receipt, deadline: float, delivery: Delivery) -> Turn | None:
@@ -139,6 +140,7 @@ class Pump:
         Raises:
             StorageUnavailable: It is not sent, and no worker could be told to send it. The message may be
                 handed on again.
+            QueueUnavailable: Likewise, for there was no time.
             GatewayUnavailable: API Gateway lets this chat send to nobody. Likewise.
         """
         room, head = receipt.stored.room, receipt.head
@@ -149,7 +151,17 @@ class Pump:
             turn = left
         else:
             return None
-        self._send(turn, deadline, delivery, attempt=0, is_over=lambda: turn.sent >= receipt.stored.seq)
+        last = deadline - RESERVE_SECONDS
+        self._send(
+            turn,
+            deadline,
+            delivery,
+            attempt=0,
+            is_over=lambda: turn.sent >= receipt.stored.seq or time.monotonic() >= last,
+        )
+        if turn.lease and turn.sent < receipt.stored.seq:
+            # Others have left so much that there was no time to send all of it.
+            self._leave(turn)
         return turn if turn.lease else None
 
     def go_on(self, turn: Turn, deadline: float, delivery: Delivery) -> None:
@@ -175,13 +187,13 @@ class Pump:
         Raises:
             StorageUnavailable: As for ``hand_on``.
         """
-        turn = self._take_over(task.room)
+        turn = self._take_over(task.room, task.left)
         if turn is not None:
             self._send_for(WORKER_SECONDS, turn, deadline, delivery, task.attempt)
 
-    def _take_over(self, room: str) -> Turn | None:
+    def _take_over(self, room: str, left: str | None = None) -> Turn | None:
         lease = self._heads.new_lease()
-        head = self._heads.take_over(room, lease)
+        head = self._heads.take_over(room, lease, left)
         return Turn.begin(room, lease, head) if head is not None else None
 
     def _send_for(
@@ -192,11 +204,13 @@ class Pump:
         self._send(turn, deadline, delivery, attempt, lambda: time.monotonic() >= until)
         if turn.lease:
             try:
-                self._queue.put([self._task(turn.room)])
+                self._leave(turn)
             except QueueUnavailable:
                 # Nobody else can be told to: go on as long as there is time.
-                self._send(turn, deadline, delivery, attempt, lambda: time.monotonic() >= last)
-            self._release(turn)
+                again = self._take_over(turn.room)
+                if again is not None:
+                    self._send(again, deadline, delivery, attempt, lambda: time.monotonic() >= last)
+                    self._release(again)
 
     def _send(
         self,
@@ -209,7 +223,7 @@ class Pump:
         """Send rounds until there is nothing more, the lease is lost, or the turn is over."""
         try:
             while turn.lease:
-                if self._keep_pace(turn) or turn.sent > turn.head.sent:
+                if self._keep_pace(turn, deadline) or turn.sent > turn.head.sent:
                     self._renew(turn)
                 if turn.lease:
                     self._round(turn, deadline, delivery)
@@ -260,10 +274,11 @@ class Pump:
         # All of them have been waited for.
         return self._messages.sealed(turn.room, head)
 
-    def _keep_pace(self, turn: Turn) -> bool:
+    def _keep_pace(self, turn: Turn, deadline: float) -> bool:
         """Wait until the room can have another round; whether that took so long that more may have come."""
         between = max(turn.between, turn.head.members / self._posts_per_second)
-        pause = min(between, turn.round_ms / 1000 + between - self._clock())
+        left = deadline - RESERVE_SECONDS - time.monotonic()
+        pause = min(between, turn.round_ms / 1000 + between - self._clock(), left)
         if pause > SHORTEST_PAUSE:
             self._sleep(pause)
         return pause > LONG_PAUSE
@@ -294,15 +309,25 @@ class Pump:
 
     def _fail(self, turn: Turn, error: ChatError, attempt: int) -> None:
         """Let a worker try again later what could not be sent now: it is stored, and not forgotten."""
+        if attempt > MOST_ATTEMPTS or isinstance(error, GatewayUnavailable):
+            # Whoever comes next tries again. A worker may not send either, where this chat may not.
+            self._release(turn)
+            raise error
         try:
-            if attempt > MOST_ATTEMPTS or isinstance(error, GatewayUnavailable):
-                # Whoever comes next tries again. A worker may not send either, where this chat may not.
-                raise error
-            self._queue.put([self._task(turn.room, attempt)], 2**attempt - 1)
+            self._leave(turn, attempt, 2**attempt - 1)
         except QueueUnavailable:
             raise error from None
-        finally:
-            self._release(turn)
 
-    def _task(self, room: str, attempt: int = 1) -> PumpRoom:
-        return PumpRoom(endpoint=self._broadcaster.endpoint, room=room, attempt=attempt)
+    def _leave(self, turn: Turn, attempt: int = 1, delay_seconds: int = 0) -> None:
+        """Leave a room to a worker.
+
+        Raises:
+            QueueUnavailable: It could not be told.
+        """
+        lease = turn.lease
+        # First: a worker that comes before would find the room taken.
+        self._release(turn)
+        self._queue.put([self._task(turn.room, attempt, lease)], delay_seconds)
+
+    def _task(self, room: str, attempt: int = 1, left: str | None = None) -> PumpRoom:
+        return PumpRoom(endpoint=self._broadcaster.endpoint, room=room, attempt=attempt, left=left)

@@ -92,10 +92,17 @@ class Chunk(Task, frozen=True, kw_only=True, tag="chunk"):
 
 
 class PumpRoom(Task, frozen=True, kw_only=True, tag="pump"):
-    """Send what a room has not been sent yet."""
+    """Send what a room has not been sent yet.
+
+    Attributes:
+        room: The room.
+        attempt: 1 for the first worker.
+        left: The lease of whoever has left the room: nobody sends under it, ended or not.
+    """
 
     room: str
     attempt: int = 1
+    left: str | None = None
 
 
 class RestOfRoom(Task, frozen=True, kw_only=True, tag="rest"):

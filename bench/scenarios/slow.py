@@ -12,7 +12,7 @@ from bench.scenarios.stage import Stage
 MEMBERS = 1_000
 MESSAGES = 100
 # Messages in a second: half of what the quota lets such a room have.
-PER_SECOND = 5.0
+PER_SECOND = 2.5
 # What is left for the slow one is tried for a minute, which nobody waits for here; in s.
 SOON = 5.0
 

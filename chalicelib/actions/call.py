@@ -79,6 +79,7 @@ class Call:
         now_ms: Unix time in ms at which the frame came.
         deadline: ``time.monotonic()`` by which to be done.
         delivery: What has been sent so far, for the log.
+        is_registered: Whether the caller is registered: API Gateway may hold a socket that is not any more.
         afterwards: What is to be done once the caller has its reply.
     """
 
@@ -87,7 +88,17 @@ class Call:
     now_ms: int
     deadline: float
     delivery: Delivery = field(default_factory=Delivery)
+    is_registered: bool = True
     afterwards: list[Callable[[], None]] = field(default_factory=list)
+
+    def must_be_registered(self) -> None:
+        """Refuse a caller who cannot be in a room or have a name.
+
+        Raises:
+            Forbidden: It is not registered any more; it is about to be told to connect again.
+        """
+        if not self.is_registered:
+            raise Forbidden("this connection is not registered any more")
 
     def must_be_in(self, room: str) -> None:
         """Refuse a caller who is not in the room, or may not be there any more.

@@ -14,6 +14,7 @@ MOST_ROOMS = 1000
 
 def join_room(request: JoinRoom, call: Call) -> Joined:
     """Make the caller a member of a room, and tell the others there."""
+    call.must_be_registered()
     call.must_be_allowed(request.room)
     if call.caller.name is not None:
         call.must_not_be_banned(call.caller.name, [request.room])

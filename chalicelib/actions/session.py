@@ -10,6 +10,7 @@ from .call import Call
 
 def set_name(request: SetName, call: Call) -> Named:
     """Give the caller a name, and tell its rooms: the old name may leave them, the new one join."""
+    call.must_be_registered()
     if call.caller.token_expires_at is not None:
         raise Forbidden("your name is that of your token")
     call.must_not_be_banned(request.name, call.caller.public_rooms)
@@ -19,6 +20,7 @@ def set_name(request: SetName, call: Call) -> Named:
 
 def authenticate(request: Authenticate, call: Call) -> Authenticated:
     """Let the caller go on by another token, and make it leave what that one does not allow."""
+    call.must_be_registered()
     identity = call.services.door.renew(request.token)
     if identity.name != call.caller.name:
         raise Forbidden("the token is of another name")

@@ -72,6 +72,7 @@ class Connections:
         bucket: How fast a connection may send, and a name over all its connections; None for any speed.
         seconds: Lifetime of a connection.
         presence_members: Members of a room up to which it hears who comes and goes.
+        most_rooms: Rooms that a connection can be in, its personal room not counted.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Connections:
         bucket: Bucket | None = None,
         seconds: int = 7260,
         presence_members: int = 100,
+        most_rooms: int = 50,
     ) -> None:
         self._client = client
         self._table = table
@@ -96,6 +98,7 @@ class Connections:
         self._names = Names(client, rooms_table, most_per_name, bucket, clock)
         self._presence = Presence(client, rooms_table, clock)
         self._presence_members = presence_members
+        self._most_rooms = most_rooms
         # When each was refused last (Unix, in ms); the latest is the last.
         self._flooding: OrderedDict[str, int] = OrderedDict()
         self.directory = Directory(client, rooms_table, seconds, clock)
@@ -226,14 +229,17 @@ class Connections:
         """Make a connection a member of a room.
 
         Raises:
-            StorageUnavailable: Also where the connection has been renamed or removed meanwhile.
+            StorageUnavailable: Also where the connection has been renamed or removed, or has joined so many
+                rooms, meanwhile.
         """
         crossings = self._arrive(connection, [room])
         if room in connection.rooms:
             # Its name may be missing there, after a leave that was not done to the end, or the
             # membership may have no version yet, after a join that was not.
             return self._changed([room], crossings, 0)[0]
-        writes = self._rows.join(connection, room, int(self._clock() * 1000))
+        # The personal room of a name is not counted.
+        most = self._most_rooms + (connection.name is not None)
+        writes = self._rows.join(connection, room, int(self._clock() * 1000), most)
         with translated():
             reasons = transact(self._client, writes)
         if reasons:

@@ -153,13 +153,24 @@ class Heads:
             return None
         return self._at_rest.pop(room, None)
 
-    def take_over(self, room: str, lease: str) -> Head | None:
-        """Become the pump of a room; None where there is nothing to send, or somebody sends it."""
+    def take_over(self, room: str, lease: str, left: str | None = None) -> Head | None:
+        """Become the pump of a room; None where there is nothing to send, or somebody sends it.
+
+        Args:
+            room: The room.
+            lease: The lease to have.
+            left: A lease that nobody sends under any more, even if it has not been ended.
+        """
+        values = {
+            ":lease": {"S": lease},
+            ":now": {"S": _lease_time(self._clock())},
+            ":left": {"S": left or ""},
+        }
         return self._change(
             room,
             "SET pump = :lease",
-            "sent < seq AND (attribute_not_exists(pump) OR pump < :now)",
-            {":lease": {"S": lease}, ":now": {"S": _lease_time(self._clock())}},
+            "sent < seq AND (attribute_not_exists(pump) OR pump < :now OR pump = :left)",
+            values,
             lease,
         )
 

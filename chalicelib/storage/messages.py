@@ -262,23 +262,31 @@ class Messages:
             )
         forward = after is not None
         low = 0 if after is None else after + 1
-        high = _LAST if before is None else before - 1
+        high = position.seq if before is None else min(before - 1, position.seq)
+        if not forward:
+            # What is read has to go back to what has been sent: only so is it known that none is missing.
+            high = min(high, position.sent + SPARE)
         items: list[dict[str, Any]] = []
         reached = None
         if low <= high:
             with translated():
                 items, reached = self._items(room, log, low, high, forward, limit + SPARE)
-        items = _before_hole(items if forward else items[::-1], position.sent)
+        found = items if forward else items[::-1]
+        # Whoever asks for what comes after a number has got everything up to it.
+        settled = max(position.sent, after or 0)
+        items = _before_hole(found, settled)
         kept = _limited(items, limit, forward)
-        more = reached is not None or len(kept) < len(items)
+        # Beyond a number that can still get a message there is nothing to read yet.
+        stopped = forward and len(items) < len(found)
+        more = len(kept) < len(items) or (reached is not None and not stopped)
         last = _seq(kept[-1]) if kept else 0
         if not forward or not more:
             # What is not there of what has been sent has expired.
-            through = max(last, min(position.sent, high), after or 0)
+            through = max(last, min(settled, high), after or 0)
         elif len(kept) < len(items):
             through = last
         else:
-            through = min(reached or last, max(last, position.sent))
+            through = min(reached or last, max(last, settled))
         messages = [_to_stored(item) for item in kept if "message" in item]
         # The number before the first of those that must be there.
         first = after or 0
@@ -425,13 +433,8 @@ class Messages:
         return items, int(last["entry"]["S"].partition("#")[2]) if last else None
 
 
-# No number has more digits in an entry.
-_LAST = 10**16 - 1
-
-
-def _before_hole(items: list[dict[str, Any]], sent: int) -> list[dict[str, Any]]:
-    """Leave out what comes after a number that can still get a message: none up to ``sent`` can."""
-    settled = sent
+def _before_hole(items: list[dict[str, Any]], settled: int) -> list[dict[str, Any]]:
+    """Leave out what comes after a number that can still get a message: none up to ``settled`` can."""
     for place, item in enumerate(items):
         if _seq(item) > settled + 1:
             return items[:place]

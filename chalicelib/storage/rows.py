@@ -33,9 +33,12 @@ class Rows:
         condition = "attribute_not_exists(connectionid)"
         return {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": condition}}
 
-    def join(self, connection: Connection, room: str, now_ms: int) -> list[dict[str, Any]]:
-        """Make a connection that is as it was read a member of a room."""
+    def join(self, connection: Connection, room: str, now_ms: int, most: int) -> list[dict[str, Any]]:
+        """Make a connection that is as it was read a member of a room, of so many at the most."""
         update = self._update_rooms(connection, "ADD rooms :room", room)
+        # Of several that it joins at once, too.
+        update["Update"]["ConditionExpression"] += " AND (attribute_not_exists(rooms) OR size(rooms) < :most)"
+        update["Update"]["ExpressionAttributeValues"][":most"] = {"N": str(most)}
         return [update, *self.put_memberships(connection, [room], now_ms)]
 
     def leave(self, connection: Connection, room: str) -> list[dict[str, Any]]:

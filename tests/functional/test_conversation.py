@@ -178,6 +178,21 @@ def test_an_unregistered_connection_is_answered_and_dismissed(people: People, ca
     assert bob.lines == []
 
 
+@pytest.mark.parametrize(
+    "frame", [{"action": "joinRoom", "room": "cats"}, {"action": "setName", "name": "eve"}], ids=str
+)
+def test_an_unregistered_connection_changes_nothing(
+    people: People, tables: Tables, frame: dict[str, str]
+) -> None:
+    stranger, bob = people.arriving(), people.connected(rooms=["cats"])
+    before = tables.registry()
+    stranger.send(frame)
+    goodbye = "This connection is not registered any more, connect again"
+    assert stranger.lines == ["Error: this connection is not registered any more", goodbye]
+    assert tables.registry() == before
+    assert bob.lines == []
+
+
 @pytest.mark.parametrize("frame", ["nonsense", {"action": "onMessage", "message": "one"}])
 def test_a_sender_who_is_gone_while_the_others_cannot_be_told(
     people: People, callbacks: Callbacks, tables: Tables, clock: Clock, frame: Any

@@ -317,6 +317,20 @@ def test_what_a_batch_leaves_is_done_by_the_next(
     assert "lobby" in row
 
 
+def test_joins_at_once_are_no_more_than_a_connection_can_have(
+    tables: Tables, rooms: Rooms, clock: Clock
+) -> None:
+    heads = Heads(tables.client, tables.messages, 30, clock)
+    connections = Connections(tables.client, tables.connections, tables.rooms, heads, clock, most_rooms=2)
+    connections.add(BOB)
+    # Both have read the connection in one room.
+    connections.join(BOB, "dogs")
+    with pytest.raises(StorageUnavailable):
+        connections.join(BOB, "birds")
+    assert members(rooms, "birds") == []
+    assert connections.get(BOB.id) == replace(BOB, rooms=BOB.rooms | {"dogs"})
+
+
 @served
 def test_an_answer_that_is_lost_changes_nothing(
     faults: Between, connections: Connections, tables: Tables

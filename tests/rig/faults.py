@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
@@ -11,6 +11,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
+Answer = dict[str, Any] | None
+
 
 class Faults:
     """Answers calls of a boto3 client in AWS's place.
@@ -18,22 +20,24 @@ class Faults:
     Args:
         client: The client.
         operation: Such as ``"DeleteItem"``.
-        answers: Parsed responses for the next calls, in order; None lets the call through. Later
-            calls go through.
+        answers: Parsed responses for the next calls, in order, or functions that give them; None lets the
+            call through. Later calls go through.
 
     Attributes:
         calls: How often the operation was called.
     """
 
-    def __init__(self, client: Any, operation: str, answers: list[dict[str, Any] | None]) -> None:
+    def __init__(self, client: Any, operation: str, answers: Sequence[Answer | Callable[[], Answer]]) -> None:
         self.calls = 0
-        self._answers = answers
+        self._answers = list(answers)
         service = client.meta.service_model.service_id.hyphenize()
         client.meta.events.register(f"before-call.{service}.{operation}", self._answer)
 
     def _answer(self, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
         self.calls += 1
         answer = self._answers.pop(0) if self._answers else None
+        if callable(answer):
+            answer = answer()
         if answer is None:
             return None
         status = 400 if "Error" in answer else 200

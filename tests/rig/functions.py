@@ -194,7 +194,7 @@ class Functions:
         api: ManyWebsocketAPI = module.websocket_api
         chat = self._build(api)
         module.get_chat = lambda: chat  # type: ignore[attr-defined]
-        api.start_many = self._counting_posts(api.start_many)  # type: ignore[assignment, method-assign]
+        api.start_many = self._counting_posts(api.start_many)  # type: ignore[method-assign]
         return module
 
     def _counting_posts(self, start_many: StartMany) -> StartMany:

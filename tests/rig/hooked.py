@@ -58,7 +58,7 @@ class HookedDynamoDB(DynamoDB):
             "content-type": "application/x-amz-json-1.0",
             "x-amz-target": f"DynamoDB_20120810.{operation}",
             "authorization": _AUTHORIZATION,
-            "content-length": str(len(body)),
+            "Content-Length": str(len(body)),
         }
         request = AWSPreparedRequest("POST", f"{self.meta.endpoint_url}/", headers, body, stream_output=False)
         try:

@@ -41,6 +41,11 @@ class Sockets:
         sent.set_result(result)
         return sent
 
+    def use(self, endpoint: str) -> None:
+        """Send to the API of a task: there is only one."""
+        assert endpoint == self.endpoint
+
     def hang_up(self, connection_id: str) -> None:
         """Close a connection."""
+        self.before_post()
         self.open.discard(connection_id)

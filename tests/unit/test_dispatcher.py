@@ -1,7 +1,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -17,9 +17,10 @@ from chalicelib.dispatcher import Frame, Outcome, dispatch
 from chalicelib.errors import GatewayUnavailable, NotInRoom
 from chalicelib.storage.connection import Connection
 from chalicelib.storage.heads import Head
-from chalicelib.storage.messages import Draft, Page, Receipt
-from chalicelib.storage.presence import Crossing
+from chalicelib.storage.messages import Draft, Page, Receipt, Stored
+from chalicelib.storage.presence import Change
 from chalicelib.storage.rooms import Member
+from chalicelib.told import first_event
 from chalicelib.wire.events import Ack, Error, Event, Form, HelpText, Message, Pong, render
 from chalicelib.wire.requests import Ping
 
@@ -27,47 +28,52 @@ from .test_requests import NO_OBJECT, NOT_JSON
 
 
 class Log:
-    """Stands for the messages: gives each the next number."""
-
-    def __init__(self) -> None:
-        self.drafts: list[Draft] = []
-
-    def append(self, draft: Draft) -> Receipt:
-        self.drafts.append(draft)
-        return Receipt(len(self.drafts), "e", f"id{len(self.drafts)}")
+    """Stands for the messages: nothing is stored."""
 
     def position(self, room: str) -> Head:
         return Head()
 
     def page(self, room: str, limit: int, **_: object) -> Page:
-        return Page(self.position(room), [], more=False, complete=True)
+        return Page(self.position(room), [], through=0, more=False, complete=True)
 
 
 class Registry:
-    """Stands for connections, rooms and bans: all is well, and nobody else is there."""
+    """Stands for connections, their directory, rooms and bans: all is well, and nobody else is there."""
 
-    def join(self, connection: Connection, room: str) -> list[Crossing]:
-        return []
+    def __init__(self) -> None:
+        self.directory = self
 
-    leave = rename = join
+    def join(self, connection: Connection, room: str) -> Change:
+        return Change(room, [], Head(members=2))
 
-    def rooms(self, name: str) -> set[str]:
-        return set()
+    leave = join
+
+    def rename(self, connection: Connection, name: str) -> list[Change]:
+        return [self.join(connection, room) for room in connection.public_rooms]
+
+    def rooms(self, name: str | None = None) -> Counter[str]:
+        return Counter() if name else Counter(lobby=1)
 
     def members(self, room: str) -> list[Member]:
         return [Member("c1=", "alice", Form.TEXT, 0, 10**12)]
 
-    def sizes(self) -> Counter[str]:
-        return Counter(lobby=1)
+    def part(self, room: str, limit: int, after: str | None = None) -> tuple[list[Member], str | None]:
+        return self.members(room), None
+
+    def mend(self, room: str, members: int, head: Head) -> None:
+        assert (members, head) == (1, Head())
 
 
 class Speaker:
-    """A connection in two rooms; stands for the broadcaster too, and keeps what is published."""
+    """A connection in two rooms; stands for all that tells rooms too, and keeps what they are told."""
 
     def __init__(self, actions: Mapping[str, Action] = ACTIONS) -> None:
         self.published: list[tuple[str, Event]] = []
+        self.drafts: list[Draft] = []
         self.forbidden = False
         registry: Any = Registry()
+        me: Any = self
+        log: Any = Log()
         settings = Settings()
         self.services = Services(
             settings=settings,
@@ -76,16 +82,29 @@ class Speaker:
             connections=registry,
             rooms=registry,
             bans=registry,
-            messages=Log(),  # type: ignore[arg-type]
-            broadcaster=self,  # type: ignore[arg-type]
+            messages=log,
+            broadcaster=me,
+            announcer=me,
+            pump=me,
+            pruner=me,
         )
+
+    def append(self, draft: Draft) -> Receipt:
+        self.drafts.append(draft)
+        seq = len(self.drafts)
+        stored = Stored(draft.room, seq, "e", f"id{seq}", draft.sender, draft.text, draft.sent_at)
+        return Receipt(stored, Head(seq=seq, epoch="e"))
+
+    def hand_on(self, receipt: Receipt, deadline: float, delivery: Delivery) -> None:
+        event, _ = first_event([receipt.stored])
+        self.publish(receipt.stored.room, event, deadline, delivery)
 
     def publish(self, room: str, event: Event, deadline: float, delivery: Delivery, **_: object) -> None:
         self.published.append((room, event))
         delivery.forbidden = self.forbidden
 
-    def announce(self, crossings: list[Crossing], *_: object, **__: object) -> None:
-        assert crossings == []
+    def tell(self, changes: Iterable[Change], *_: object, **__: object) -> None:
+        assert not any(change.crossings for change in changes)
 
     def send(self, frame: object) -> Outcome:
         caller = Connection("c1=", "alice", Form.TEXT, frozenset({"lobby", "cats", "@alice"}), 0, 10**12)
