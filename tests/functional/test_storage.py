@@ -13,7 +13,7 @@ from chalicelib.errors import StorageUnavailable
 from chalicelib.storage.connection import Connection
 from chalicelib.storage.connections import Connections
 from chalicelib.storage.faults import WRITE_TRIES
-from chalicelib.storage.heads import Head, Heads
+from chalicelib.storage.heads import Head, Heads, Sent
 from chalicelib.storage.messages import Draft, Messages
 from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member, Rooms
@@ -245,9 +245,9 @@ def test_no_error_of_a_client_leaves_storage(tables: Tables) -> None:
         lambda: messages.position("lobby"),
         lambda: heads.members_changed("lobby", 1),
         lambda: heads.take_over("lobby", "lease"),
-        lambda: heads.renew("lobby", "lease", 1, 1, "renewed"),
-        lambda: heads.finish("lobby", "lease", 1, 1),
-        lambda: heads.release("lobby", "lease", 1, 1),
+        lambda: heads.renew("lobby", "lease", Sent(1, 1, 0), "renewed"),
+        lambda: heads.finish("lobby", "lease", Sent(1, 1, 0)),
+        lambda: heads.release("lobby", "lease", Sent(1, 1, 0)),
         lambda: heads.mend("lobby", 1, 1),
         lambda: heads.plan_occupancy("lobby", 1, 1),
         lambda: heads.occupancy_told("lobby"),
