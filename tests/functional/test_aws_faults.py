@@ -34,7 +34,7 @@ from chalicelib.aws.errors import (
     refusals,
     request_id,
 )
-from chalicelib.aws.retries import Retries
+from chalicelib.aws.retries import RETRY_COST, Retries
 from chalicelib.aws.sqs import Sqs
 from chalicelib.aws.time_limit import done_by
 from tests.rig.raw_server import Last, RawServer, Request, refusal, response
@@ -117,12 +117,17 @@ class TestRefusals:
         assert len(server.requests) == 1
 
     def test_the_item_of_a_condition_has_its_bytes(self, make: Callable[[str], Any]) -> None:
-        answer = refusal("ConditionalCheckFailedException", Item={"a": {"B": "AAE="}, "s": {"SS": ["x"]}})
+        item = {"a": {"B": "AAE="}, "s": {"SS": ["x"]}, "l": {"L": [{"BS": ["AAE="]}]}}
+        answer = refusal("ConditionalCheckFailedException", Item=item)
         with RawServer(always(answer)) as server:
             client = make(server.url)
             with pytest.raises(client.exceptions.ConditionalCheckFailedException) as caught:
                 client.put_item(TableName="T", Item=KEY)
-        assert caught.value.response["Item"] == {"a": {"B": b"\0\1"}, "s": {"SS": ["x"]}}
+        assert caught.value.response["Item"] == {
+            "a": {"B": b"\0\1"},
+            "s": {"SS": ["x"]},
+            "l": {"L": [{"BS": [b"\0\1"]}]},
+        }
 
     def test_the_reasons_of_a_transaction(self, make: Callable[[str], Any]) -> None:
         reasons = [{"Code": "None", "Message": None}, {"Code": "ConditionalCheckFailed", "Item": KEY}]
@@ -304,11 +309,19 @@ class TestOurs:
                 assert get(client) == get(client) == ITEM
                 assert server.opened == 2
 
+    def test_nor_is_what_comes_while_nothing_is_asked_for(self) -> None:
+        with RawServer(always(GOOD)) as server:
+            client = ours(server.url, tries=1)
+            get(client)
+            server.say(response(408, {"__type": "RequestTimeout"}))
+            assert get(client) == ITEM
+            assert server.opened == 2
+
     def test_a_connection_that_says_close_is_not_used_again(self) -> None:
         with RawServer(always(response(200, ITEM, connection="close"))) as server:
             client = ours(server.url)
             assert get(client) == get(client) == ITEM
-            assert server.opened == 2
+            assert server.opened == len(server.requests) == 2
 
     def test_a_connection_serves_many_requests(self) -> None:
         with RawServer(always(GOOD)) as server:
@@ -334,6 +347,29 @@ class TestOurs:
             for _ in range(3):
                 assert get(client) == ITEM
             assert (server.opened, len(server.requests)) == (3, 5)
+
+    def test_the_first_that_is_found_closed_is_enough(self) -> None:
+        meeting = threading.Barrier(4)
+        forgotten: set[int] = set()
+
+        def answer(request: Request) -> bytes | Last:
+            if request.number == 1 and not forgotten:
+                meeting.wait(PATIENCE)
+            return Last() if request.connection in forgotten else GOOD
+
+        with RawServer(answer) as server:
+            client = ours(server.url, tries=1)
+            threads = [threading.Thread(target=get, args=(client,)) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            forgotten.update(range(1, 5))
+            assert get(client) == ITEM
+            assert (server.opened, len(server.requests)) == (5, 4 + 2)
+            # No other thread meets one of them.
+            assert client._client._pool
+            assert len(client._client._pool._idle) == 1
 
     def test_but_an_answer_that_breaks_off_does(self) -> None:
         with RawServer(in_turn(GOOD, Last(GOOD[:-5]))) as server:
@@ -479,6 +515,26 @@ class TestOurs:
                     get(client)
             # 500 tokens are 100 retries.
             assert len(server.requests) == 300
+
+    def test_what_succeeds_lets_others_be_tried_again(self) -> None:
+        failing = True
+
+        def answer(request: Request) -> bytes:
+            return response(503, b"") if failing else GOOD
+
+        with RawServer(answer) as server:
+            client = ours(server.url)
+            for _ in range(100):
+                with pytest.raises(ClientError):
+                    get(client)
+            failing = False
+            for _ in range(RETRY_COST):
+                get(client)
+            failing = True
+            before = len(server.requests)
+            with pytest.raises(ClientError):
+                get(client)
+            assert len(server.requests) == before + 2
 
     def test_credentials_are_followed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with RawServer(always(GOOD)) as server:

@@ -89,6 +89,11 @@ class RawServer:
         for thread in self._threads:
             thread.join()
 
+    def say(self, data: bytes) -> None:
+        """Send on all connections what nobody has asked for."""
+        for connection in self._open:
+            connection.sendall(data)
+
     def hang_up(self) -> None:
         """Close all connections."""
         for connection in self._open:
