@@ -56,7 +56,8 @@ class Refusals:
     and again, while others are delivered to.
 
     - ``ACCOUNT``: within a tenth of a second, at least three connections were refused that are not known to
-      be slow, and they were a fifth of all that were answered. This is assumed for half a second more.
+      be slow nor had been refused just before, and they were a fifth of all that were answered. This is
+      assumed for half a second more.
     - ``SOCKET``: the connection was refused so often in a row that it would be a coincidence otherwise. The
       probability of a refusal is estimated by the share of refusals among the answers around it. The
       probabilities of its refusals in a row are multiplied, and at 1 in 5,000 the socket is slow.
@@ -98,6 +99,8 @@ class Refusals:
         if not self._begins_at <= now < self._ends_at:
             self._turn(now)
         suspect = self._suspects.get(connection_id)
+        # One that is refused again and again tells of itself alone.
+        is_evidence = suspect is None or not (suspect.slow or 0 <= now - suspect.refused_at < ACCOUNT_SECONDS)
         if suspect is None or not 0 <= now - suspect.refused_at <= MEMORY_SECONDS:
             self._purge(now)
             self._suspects[connection_id] = Suspect(now)
@@ -106,7 +109,7 @@ class Refusals:
             suspect.earlier *= suspect.latest
             suspect.latest, suspect.answers, suspect.refused_at = 1.0, 0, now
             self._refused += not suspect.slow
-        if suspect is None or not suspect.slow:
+        if is_evidence:
             self._connections.add(connection_id)
             self._judge_account(now)
         return self.cause(connection_id, now)

@@ -116,7 +116,10 @@ class Sending:
         if cause is Cause.SOCKET:
             self.leave_out(connection_id)
             return None
-        self._result.throttles += cause is Cause.ACCOUNT
+        if cause is Cause.ACCOUNT:
+            self._result.throttles += 1
+            # So it is why those were refused that wait for another try.
+            self._aside.clear()
         self._refused.add(connection_id)
         self._tries[connection_id] += 1
         tries = self._tries[connection_id]

@@ -22,16 +22,17 @@ class TestLostAnswers:
 
     def test_a_number_that_was_taken_twice_is_a_gap_and_no_repeat(self, crowd: Crowd, tables: Tables) -> None:
         ann, bob = crowd.connect_json("ann"), crowd.connect_json("bob")
-        assert ann.ask("onMessage", message="one")["seq"] == 1
         faults = StorageFaults(tables.client, in_turn("UpdateItem", StorageFault.LOST))
-        assert ann.ask("onMessage", message="two")["seq"] == 3
+        assert ann.ask("onMessage", message="one")["seq"] == 2
         assert faults.injected == {"lost": 1}
-        bob.gets("one", "two")
+        bob.gets("one")
         # The client that sees the gap asks, and what is not there never was.
-        answer = bob.ask("history", after=1)
+        answer = bob.ask("history", after=0)
         assert answer["complete"]
-        assert [message["seq"] for message in answer["messages"]] == [3]
-        assert ann.ask("onMessage", message="three")["seq"] == 4
+        assert [message["seq"] for message in answer["messages"]] == [2]
+        # In a room at rest the number is taken on a condition, which a repeat does not meet.
+        StorageFaults(tables.client, in_turn("UpdateItem", StorageFault.LOST))
+        assert ann.ask("onMessage", message="two")["seq"] == 3
 
     @pytest.mark.parametrize(
         ("ref", "operation", "before"),

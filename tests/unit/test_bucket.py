@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.storage.bucket import ATTRIBUTE, LARGEST_BURST, Bucket
@@ -67,6 +67,7 @@ class Reference:
         self.now = now_ms
 
 
+@settings(deadline=None)
 @given(per_second=PER_SECOND, burst=BURST, frames=FRAMES)
 def test_what_is_allowed_is_in_a_plain_bucket(
     per_second: int, burst: int, frames: list[tuple[int, int]]
@@ -81,6 +82,7 @@ def test_what_is_allowed_is_in_a_plain_bucket(
             assert reference.tokens >= 0
 
 
+@settings(deadline=None)
 @given(per_second=PER_SECOND, burst=BURST, frames=FRAMES)
 def test_the_list_has_the_tokens_that_were_taken(
     per_second: int, burst: int, frames: list[tuple[int, int]]
@@ -94,6 +96,7 @@ def test_the_list_has_the_tokens_that_were_taken(
         assert [int(time["N"]) for time in item.item[ATTRIBUTE]["L"]] == taken
 
 
+@settings(deadline=None)
 @given(per_second=PER_SECOND, burst=BURST, frames=FRAMES, cost=st.integers(1, 40))
 def test_after_a_silence_the_whole_burst_is_there(
     per_second: int, burst: int, frames: list[tuple[int, int]], cost: int
@@ -111,6 +114,7 @@ def test_after_a_silence_the_whole_burst_is_there(
     assert item.take(now) == (rest > 0)
 
 
+@settings(deadline=None)
 @given(burst=BURST, ahead=st.integers(0, 40), cost=st.integers(1, 40))
 def test_at_its_pace_there_are_always_enough_tokens(burst: int, ahead: int, cost: int) -> None:
     item = Item(Bucket(10, burst))
@@ -147,6 +151,7 @@ def test_what_costs_more_than_the_burst_takes_all_of_it() -> None:
     assert item.take(BEGIN + 2100, 500)
 
 
+@settings(deadline=None)
 @given(burst=BURST, frames=FRAMES)
 def test_after_the_wait_there_are_enough_tokens(burst: int, frames: list[tuple[int, int]]) -> None:
     bucket = Bucket(10, burst)
@@ -161,6 +166,7 @@ def test_after_the_wait_there_are_enough_tokens(burst: int, frames: list[tuple[i
             assert item.take(now, cost)
 
 
+@settings(deadline=None)
 @given(old=st.integers(1, 30), new=st.integers(1, 30), costs=st.lists(st.integers(1, 40), max_size=40))
 def test_a_list_of_another_length_serves(old: int, new: int, costs: list[int]) -> None:
     """The burst may be set anew while a connection lives."""

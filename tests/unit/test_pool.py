@@ -205,24 +205,24 @@ class TestSlowSocket:
         rounds = clock.run(a_hundred(gateway, size))
         assert sum(rounds.seconds) < 1.1 * sum(healthy.seconds)
         # From when it is known, no sending takes longer at all.
-        assert max(rounds.seconds[3:]) <= 1.01 * max(healthy.seconds)
+        assert max(rounds.seconds[5:]) <= 1.01 * max(healthy.seconds)
         for result in rounds.results:
             assert sorted(result.delivered) == sorted(set(everyone) - those)
-            assert set(result.slow + result.throttled) == those
+            assert set(result.slow + result.unsure + result.throttled) == those
             assert result.failed == {}
-        assert {len(result.slow) for result in rounds.results[3:]} == {slow}
+        assert {len(result.slow) for result in rounds.results[5:]} == {slow}
         assert sum(gateway.posts[each] for each in those) <= 104 * slow
         assert rounds.concurrency == MOST
 
-    def test_one_of_many_is_found_out_in_the_first_sending(self, clock: Clock) -> None:
+    def test_one_of_many_is_found_out_at_once(self, clock: Clock) -> None:
         rounds = clock.run(a_hundred(Gateway(clock, slow=frozenset({"c7"})), 200))
-        assert [result.slow for result in rounds.results] == [["c7"]] * 100
+        assert [result.slow for result in rounds.results[1:]] == [["c7"]] * 99
 
     def test_in_a_small_room_it_takes_some_sendings(self, clock: Clock) -> None:
         gateway = Gateway(clock, slow=frozenset({"c7"}))
         rounds = clock.run(a_hundred(gateway, 20))
-        assert [result.slow for result in rounds.results[3:]] == [["c7"]] * 97
-        assert [result.throttled for result in rounds.results[:1]] == [["c7"]]
+        assert [result.slow for result in rounds.results[5:]] == [["c7"]] * 95
+        assert [result.unsure for result in rounds.results[:1]] == [["c7"]]
         assert max(rounds.seconds) < 0.2
         assert rounds.concurrency == MOST
 
@@ -230,6 +230,7 @@ class TestSlowSocket:
         async def work() -> None:
             gateway = Gateway(clock, slow=frozenset({"c7"}))
             pool = await warm(gateway, 200)
+            await pool.send(ids(200))
             assert (await pool.send(ids(200))).slow == ["c7"]
             gateway.slow = frozenset()
             assert len((await pool.send(ids(200))).delivered) == 200
@@ -265,7 +266,7 @@ class TestLittleTraffic:
             gateway.refuse = lambda _: True
             for number in range(50):
                 result = await pool.send(ids(size, f"r{number % 2}c"))
-                assert (len(result.throttled), result.slow) == (size, [])
+                assert (len(result.throttled + result.unsure), result.slow) == (size, [])
                 await asyncio.sleep(0.1)
 
         clock.run(work())
@@ -321,6 +322,7 @@ class TestThrottledAccount:
         async def work() -> None:
             gateway = Gateway(clock)
             pool = await warm(gateway, 20)
+            await asyncio.sleep(0.2)
             gateway.refuse = lambda connection_id: int(connection_id[1:]) % 2 == gateway.posts[connection_id]
             began = clock.loop.time()
             assert len((await pool.send(ids(20))).delivered) == 20
