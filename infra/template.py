@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .bytecode import add_bytecode
-
 Template = dict[str, Any]
 
 # What `chalice package` calls its two files.
@@ -70,7 +68,6 @@ def package(project: Path, stage: str, out: Path, authorized: bool = False) -> P
     tighten(template)
     if authorized:
         merge(template, json.loads(AUTHORIZER.read_text()))
-    add_bytecode(out / CODE_FILE)
     return Package(template, out / CODE_FILE)
 
 
