@@ -49,6 +49,7 @@ def test_a_fault_of_ours_is_an_error_with_its_cause(people: People, tables: Tabl
         "ResourceNotFoundException",
     )
     assert "GetItem" in line["cause"]
+    assert line["aws_request_id"]
     assert any("connections.py" in frame for frame in line["stack"])
 
 

@@ -41,6 +41,7 @@ from tests.functional.log import Log
 from tests.functional.tables import Tables
 from tests.rig.clock import Clock
 from tests.rig.crashes import Crash, Crashes
+from tests.rig.hooked import HookedDynamoDB
 from tests.rig.sockets import Sockets
 
 ROOMS = ("lobby", "cats")
@@ -94,7 +95,9 @@ class ChatModel(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.tables = Tables(boto3.client("dynamodb", endpoint_url=self.endpoint))
+        self.tables = Tables(
+            boto3.client("dynamodb", endpoint_url=self.endpoint), HookedDynamoDB(self.endpoint)
+        )
         self.clock = Clock(1_700_000_000)
         self.sockets = Sockets()
         # Two Lambdas, which know nothing of each other: each keeps members of its own.
