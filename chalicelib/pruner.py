@@ -1,19 +1,23 @@
 """Removing connections that are gone, once those that live have been served."""
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 from .announcer import Announcer
 from .broadcaster import Broadcaster, Delivery
 from .errors import QueueUnavailable, StorageUnavailable
 from .storage.connections import Connections
+from .storage.presence import Change
 from .storage.rooms import Member
 from .tasks import Prune, Task, TaskQueue
 
 # So many are removed by whoever has met them. More are left to workers, so many a task: a second's work.
 MOST_INLINE = 10
 MOST_IN_TASK = 100
+# So many are removed before a worker looks at its time.
+MOST_AT_ONCE = 25
 # What removing one can take, in s: where there is less time left, it is not begun.
 PRUNE_SECONDS = 0.05
 
@@ -53,26 +57,28 @@ class Pruner:
                 self._prune(members, room, deadline, delivery)
 
     def prune(self, task: Prune, deadline: float, delivery: Delivery) -> None:
-        """Remove those of a task."""
-        if _is_time(len(task.members), deadline):
-            self._prune(task.members, task.room, deadline, delivery)
-        else:
-            self._leave([(member, task.room) for member in task.members])
+        """Remove those of a task; those that there is no time for are left for ``sweep``."""
+        self._prune(task.members, task.room, deadline, delivery)
 
     def _prune(self, members: list[Member], room: str | None, deadline: float, delivery: Delivery) -> None:
-        try:
-            changes = self._connections.remove_gone(members, room)
-            delivery.pruned += len(members)
-            self._announcer.tell(changes, deadline, delivery)
-        except StorageUnavailable:
-            # Whoever meets them next tries again.
-            return
+        changes: list[Change] = []
+        left = deque(_parts(members, MOST_AT_ONCE))
+        # Whoever meets those next whom this does not remove tries again.
+        with suppress(StorageUnavailable):
+            while left and _is_time(len(left[0]), deadline):
+                part = left.popleft()
+                changes += self._connections.remove_gone(part, room)
+                delivery.pruned += len(part)
+        # They are not told.
+        delivery.dead |= {member.id: (member, room) for part in left for member in part}
+        with suppress(StorageUnavailable):
+            self._announcer.tell(_merged(changes), deadline, delivery)
 
     def _leave(self, dead: list[tuple[Member, str | None]]) -> None:
         tasks: list[Task] = [
             Prune(endpoint=self._broadcaster.endpoint, room=room, members=part)
             for room, members in _by_room(dead).items()
-            for part in _parts(members)
+            for part in _parts(members, MOST_IN_TASK)
         ]
         try:
             self._queue.put(tasks)
@@ -92,6 +98,24 @@ def _by_room(dead: list[tuple[Member, str | None]]) -> ByRoom:
     return rooms
 
 
-def _parts(members: list[Member]) -> Iterator[list[Member]]:
-    for start in range(0, len(members), MOST_IN_TASK):
-        yield members[start : start + MOST_IN_TASK]
+def _parts(members: list[Member], most: int) -> Iterator[list[Member]]:
+    for start in range(0, len(members), most):
+        yield members[start : start + most]
+
+
+def _merged(changes: list[Change]) -> Iterator[Change]:
+    """Make one change of those of a room, so that it is told once."""
+    rooms: dict[str, Change] = {}
+    for change in changes:
+        before = rooms.get(change.room)
+        rooms[change.room] = (
+            change
+            if before is None
+            else Change(
+                change.room,
+                before.crossings + change.crossings,
+                change.head or before.head,
+                before.joined + change.joined,
+            )
+        )
+    yield from rooms.values()
