@@ -1,7 +1,5 @@
 """What several connections share lives as long as the one that lives longest."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.faults.town import Town
@@ -11,9 +9,8 @@ HOUR = 3600
 
 
 @pytest.fixture
-def town() -> Iterator[Town]:
-    town = Town()
-    yield town
+def town() -> Town:
+    return Town()
 
 
 def expiry(town: Town, key: str, name: str) -> int:
