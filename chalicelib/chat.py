@@ -83,7 +83,7 @@ class Chat:
 
         401 without a good token, where one is needed; 403 for a place, room or name that it may not have;
         429 where its name has too many connections; 400 for a bad name or room; 503 without storage or
-        keys. Nothing is written for who is refused.
+        keys. Nothing stays of who is refused.
 
         The socket opens after this has returned, so nothing can be sent to it here. Workers tell the others
         in its rooms.

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +95,7 @@ class Connections:
         self._clock = clock
         self._bucket = bucket
         self._rows = Rows(table, rooms_table)
-        self._names = Names(client, rooms_table, most_per_name, bucket, clock)
+        self._names = Names(client, rooms_table, most_per_name, bucket, clock, seconds)
         self._presence = Presence(client, rooms_table, clock)
         self._presence_members = presence_members
         self._most_rooms = most_rooms
@@ -120,12 +120,13 @@ class Connections:
             memberships = self._rows.put_memberships(connection, connection.rooms, connection.connected_at)
             self._write_memberships(memberships)
             crossings = self._arrive(connection, connection.public_rooms)
-            changes = self._changed(connection.rooms, crossings, 1)
+            for room in sorted(connection.rooms):
+                changes += self._changed([room], crossings, 1)
             self._register(connection)
         except ChatError:
             with suppress(StorageUnavailable):
                 # Whether it was registered is not known where no answer came.
-                self._take_back(connection, counted=bool(changes))
+                self._take_back(connection, counted={change.room for change in changes})
             raise
         with suppress(StorageUnavailable):
             self._note_others(connection)
@@ -378,18 +379,20 @@ class Connections:
             self._release(connection)
         return connection
 
-    def _take_back(self, connection: Connection, counted: bool) -> None:
-        """Remove a connection, registered or not, that nobody has heard of."""
+    def _take_back(self, connection: Connection, counted: Collection[str]) -> None:
+        """Remove a connection, registered or not, that nobody has heard of, and that these rooms count."""
         if self._unregister(connection.id) is None:
             self._release(connection)
         self._clear([connection], counted=counted)
 
-    def _clear(self, connections: Sequence[Connection], *, counted: bool = True) -> list[Change]:
+    def _clear(
+        self, connections: Sequence[Connection], *, counted: Collection[str] | None = None
+    ) -> list[Change]:
         """Remove what is left of connections that are not registered any more.
 
         Args:
             connections: The connections.
-            counted: Whether the heads of their rooms have been told of them.
+            counted: The rooms whose heads have been told of them; None for all.
         """
         crossings: defaultdict[str, list[Crossing]] = defaultdict(list)
         sizes: defaultdict[str, int] = defaultdict(int)
@@ -406,7 +409,9 @@ class Connections:
         return [
             change
             for room in sorted(sizes)
-            for change in self._changed([room], crossings, -sizes[room] if counted else 0, heard=False)
+            for change in self._changed(
+                [room], crossings, -sizes[room] if counted is None or room in counted else 0, heard=False
+            )
         ]
 
     def _register(self, connection: Connection) -> None:

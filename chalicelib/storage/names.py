@@ -27,16 +27,24 @@ class Names:
         most: Connections that a name can have.
         bucket: What all connections of a name share; None for no limit.
         clock: Unix time in s.
+        seconds: Lifetime of a connection.
     """
 
     def __init__(
-        self, client: Any, table: str, most: int, bucket: Bucket | None, clock: Callable[[], float]
+        self,
+        client: Any,
+        table: str,
+        most: int,
+        bucket: Bucket | None,
+        clock: Callable[[], float],
+        seconds: int,
     ) -> None:
         self._client = client
         self._table = table
         self._most = most
         self._bucket = bucket
         self._clock = clock
+        self._seconds = seconds
 
     def claim(self, name: str, connection_id: str, expires_at: int) -> dict[str, Any]:
         """The item of a transaction that claims a name for a connection, which expires then (Unix, in s)."""
@@ -46,7 +54,8 @@ class Names:
             ":mine": {"SS": [mine]},
             ":me": {"S": mine},
             ":name": {"S": name},
-            ":expires": {"N": str(expires_at)},
+            # None of the others lives longer than a connection that begins now.
+            ":expires": {"N": str(max(expires_at, int(self._clock()) + self._seconds))},
             ":most": {"N": str(self._most)},
         }
         if self._bucket is not None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from chalicelib.config import Settings
 from chalicelib.pruner import MOST_AT_ONCE, MOST_IN_TASK, MOST_INLINE
 from chalicelib.tasks import Prune, TellOccupancy
 from tests.faults.town import GRACE, Town
@@ -107,7 +106,7 @@ def test_one_who_has_another_connection_does_not_leave() -> None:
 
 
 def test_a_crowd_is_told_how_many_it_is_in_place_of_who_has_left() -> None:
-    town = Town(Settings(presence_members=50))
+    town = Town(presence_members=50)
     ann = town.arrive("ann")
     living, dead = town.arrive_many(60), named(town, 40)
     town.pass_time(20)
@@ -124,7 +123,7 @@ def test_a_crowd_is_told_how_many_it_is_in_place_of_who_has_left() -> None:
 
 
 def test_more_than_a_task_takes_are_several() -> None:
-    town = Town(Settings(presence_members=1000))
+    town = Town(presence_members=1000)
     ann = town.arrive("ann")
     dead = named(town, 2 * MOST_IN_TASK + 50)
     town.die(*dead.values())
@@ -162,7 +161,7 @@ def test_an_invocation_whose_time_is_nearly_up_removes_nobody() -> None:
 
 
 def test_a_worker_whose_time_is_nearly_up_puts_the_rest_back() -> None:
-    town = Town(Settings(presence_members=1000))
+    town = Town(presence_members=1000)
     ann = town.arrive("ann")
     dead = named(town, 3 * MOST_AT_ONCE)
     town.die(*dead.values())

@@ -1,7 +1,6 @@
 """A chat and its people, on a DynamoDB of the tests' own: all that happens is in a test's hands."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -21,20 +20,23 @@ class Town:
     """A chat and its people.
 
     Args:
-        settings: Of the chat, beside its rates, which have no part here.
         page_size: Memberships that are read at once.
         number: How many Lambdas there are.
+        settings: Of the chat; without them it has no rates.
 
     Attributes:
         tables: Where the chat keeps what it knows.
         lambdas: The chat.
     """
 
-    def __init__(self, settings: Settings | None = None, page_size: int = 1000, number: int = 1) -> None:
+    def __init__(self, *, page_size: int = 1000, number: int = 1, **settings: Any) -> None:
         self.tables = Tables(DynamoDB())
-        settings = replace(settings or Settings(), rate_per_second=0)
         self.lambdas = Lambdas(
-            self.tables, Crashes(self.tables.client), settings, number=number, page_size=page_size
+            self.tables,
+            Crashes(self.tables.client),
+            Settings(**{"rate_per_second": 0, **settings}),
+            number=number,
+            page_size=page_size,
         )
         self.sockets, self.worklist = self.lambdas.sockets, self.lambdas.worklist
         self._ids = (f"c{number:013}=" for number in count())

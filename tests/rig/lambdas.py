@@ -19,6 +19,7 @@ from chalicelib.config import Settings
 from chalicelib.pruner import Pruner
 from chalicelib.pump import Pump
 from chalicelib.storage.bans import Bans
+from chalicelib.storage.bucket import Bucket
 from chalicelib.storage.connections import Connections
 from chalicelib.storage.heads import Heads
 from chalicelib.storage.member_cache import MemberCache
@@ -106,12 +107,15 @@ class Lambdas:
         client, tables, clock, settings = self.tables.client, self.tables, self.clock, self.settings
         parts = self._parts
         heads = parts.heads(client, tables.messages, settings.history_days, clock, settings.inline_recipients)
+        rate, burst = settings.rate_per_second, settings.rate_burst
         connections = parts.connections(
             client,
             tables.connections,
             tables.rooms,
             heads,
             clock,
+            settings.max_connections_per_name,
+            Bucket(rate, burst) if rate else None,
             seconds=settings.connection_seconds,
             presence_members=settings.presence_members,
         )
