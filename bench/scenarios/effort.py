@@ -126,15 +126,21 @@ def missing(messages: Sequence[Said], person: Person) -> list[Said]:
 def heard(stage: Stage) -> dict[str, Any]:
     """How messages came, and how fast: from ``onMessage`` to the last socket that was to hear it."""
     latencies = [seconds for _, seconds in stage.ledger.latencies(stage.sockets.open)]
+    parts = {"p50_s": 0.5, "p99_s": 0.99, "longest_s": 1.0}
     return {
         "messages": len(stage.ledger.said),
         "unanswered": sum(not said.accepted for said in stage.ledger.said.values()),
         "disordered": stage.ledger.disordered,
         "repeated": stage.ledger.repeated,
-        "p50_s": round(percentile(latencies, 0.5), 3),
-        "p99_s": round(percentile(latencies, 0.99), 3),
-        "longest_s": round(max(latencies, default=0.0), 3),
+        **{
+            name: round(percentile(latencies, part), 3) if latencies else None for name, part in parts.items()
+        },
     }
+
+
+def reached(stage: Stage) -> int:
+    """How often a message has reached somebody live, and once."""
+    return sum(len(said.heard) for said in stage.ledger.said.values())
 
 
 def messages_posted(stage: Stage) -> int:

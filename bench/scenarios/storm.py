@@ -17,7 +17,7 @@ OLD = 120.0
 # The calm after the storm, in s.
 CALM = 60.0
 # How long the storm may take, as a multiple of the time that the quota leaves.
-PATIENCE = 4.0
+PATIENCE = 12.0
 
 
 async def play(effort: Effort) -> dict[str, Any]:

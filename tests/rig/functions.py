@@ -200,7 +200,7 @@ class Functions:
     def _counting_posts(self, start_many: StartMany) -> StartMany:
         """Each post is a point at which the process can die: those before it have been sent."""
 
-        def start_counted(connection_ids: Sequence[str], *given: Any, **named: Any) -> "Future[SendResult]":
+        def start_counted(connection_ids: Sequence[str], *given: Any, **named: Any) -> Future[SendResult]:
             left = self._crashes.left
             if left is not None and left < len(connection_ids):
                 start_many(connection_ids[:left], *given, **named).result()
