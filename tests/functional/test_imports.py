@@ -15,8 +15,15 @@ PROJECT = Path(__file__).parents[2]
 HEAVY = {"boto3", "botocore", "s3transfer", "urllib3", "dateutil", "certifi", "jwt", "cryptography", "http"}
 
 PROGRAM = """
-import json, sys
+import json, socket, sys
+
+def nobody(*_):
+    raise AssertionError("the app talks to somebody while it is imported")
+
+connect, socket.socket.connect = socket.socket.connect, nobody
 import app
+socket.socket.connect = connect
+assert app.get_chat.cache_info().currsize == 1
 
 ID = "L0SM9cOFvHcCIhw="
 
@@ -40,6 +47,7 @@ print(json.dumps([[answer["statusCode"] for answer in answers], list(sys.modules
 def test_a_warm_lambda_has_imported_no_boto3(tables: Tables, queues: Queues, callbacks: Callbacks) -> None:
     environment = {
         **{name: value for name, value in os.environ.items() if name.startswith("AWS_") or name == "PATH"},
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_FUNCTION_NAME": "chalice-chat-dev-websocket_message",
         "AWS_SESSION_TOKEN": "token",
         "AWS_ENDPOINT_URL": tables.client.meta.endpoint_url,
