@@ -1,4 +1,4 @@
-"""``$connect`` and what fails in it: before a connection is registered nothing stays, after that nothing fails it."""
+"""``$connect`` and its faults: before a connection is registered nothing stays, then nothing fails it."""
 
 import json
 from collections.abc import Callable
