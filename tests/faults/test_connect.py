@@ -1,4 +1,4 @@
-"""``$connect`` and what fails in it: before a connection is registered nothing stays, after that nothing fails it."""
+"""A handshake that fails leaves nothing; one that has registered its connection does not fail."""
 
 import json
 from collections.abc import Callable

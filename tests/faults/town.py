@@ -22,6 +22,7 @@ class Town:
     Args:
         page_size: Memberships that are read at once.
         number: How many Lambdas there are.
+        tables: Those of another chat, which this one comes after.
         settings: Of the chat; without them it has no rates.
 
     Attributes:
@@ -29,8 +30,10 @@ class Town:
         lambdas: The chat.
     """
 
-    def __init__(self, *, page_size: int = 1000, number: int = 1, **settings: Any) -> None:
-        self.tables = Tables(DynamoDB())
+    def __init__(
+        self, *, page_size: int = 1000, number: int = 1, tables: Tables | None = None, **settings: Any
+    ) -> None:
+        self.tables = tables or Tables(DynamoDB())
         self.lambdas = Lambdas(
             self.tables,
             Crashes(self.tables.client),
