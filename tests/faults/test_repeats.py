@@ -90,7 +90,7 @@ class TestHistoryThatWasNotKept:
                 answer = town.ask(bob, "history", after=through)
             # After the last number nothing is missing.
             assert (answer["complete"], answer["messages"]) == (through == TIMES, [])
-            assert (requests["Query"], requests["PutItem"], requests["UpdateItem"]) == (1, 0, 0)
+            assert (requests["Query"], requests["PutItem"], requests["UpdateItem"]) == (through < TIMES, 0, 0)
             through, pages, more = answer["through"], pages + 1, answer["more"]
         assert (through, answer["seq"]) == (TIMES, TIMES)
         # What has expired is there until DynamoDB deletes it.
