@@ -86,6 +86,10 @@ soak: venv  ## the chat under every fault there is, for MINUTES= 2; SEED= repeat
 bench: venv  ## how fast a message goes to many, beside Chalice's send; needs nginx and wrk
 	@$(python) bench/fanout.py
 
+.PHONY: storm
+storm: venv  ## the chat in crowds and storms, on a model of what AWS lets one account do
+	@$(python) bench/storm.py
+
 .PHONY: deploy
 deploy: venv  ## STAGE= to AWS, in one stack; AUTHORIZER=<header> puts a Lambda authorizer before it
 	$(python) -m infra deploy --stage $(STAGE) $(if $(AUTHORIZER),--authorizer $(AUTHORIZER))

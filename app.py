@@ -7,6 +7,7 @@ from typing import Any
 from chalice.app import Chalice, SQSEvent, WebsocketEvent
 
 from chalicelib.auth.authorizer import authorize as authorize_handshake
+from chalicelib.aws.tls import tls
 from chalicelib.bootstrap import build_chat, build_operations
 from chalicelib.chat import Chat
 from chalicelib.config import Settings
@@ -26,7 +27,7 @@ app.websocket_api = websocket_api = ManyWebsocketAPI()
 
 @cache
 def get_chat() -> Chat:
-    """Make the chat at the first event, so that importing the app touches nothing."""
+    """Make the chat once: at its start in Lambda, elsewhere at the first event."""
     return build_chat(os.environ, websocket_api)
 
 
@@ -80,3 +81,9 @@ def publish(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def authorize(event: dict[str, Any], context: Any) -> dict[str, Any]:
     chat = get_chat()
     return authorize_handshake(event, chat.services.door, chat.logger)
+
+
+# Lambda says how it initialises, and nobody else does. There, the CPU is full until the first event comes.
+if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+    get_chat()
+    tls()

@@ -4,19 +4,19 @@ What is measured, from the start of the process:
 
 - init: until the runtime asks for its first event. This is what Lambda calls init.
 - connect: until it has answered its first event, a ``$connect``. This is what a user waits for.
+- CPU: user and system time of the process up to then: the figure that repeats on a busy machine.
 
-The bare app makes its boto3 clients at import, as Chalice's tutorial does, and ours at the first event. So
-init alone flatters ours, by the making of a client; connect has the same work in it on both sides.
+The bare app makes its boto3 clients at import, as Chalice's tutorial does.
 
 Each ratio is the median of ours over the median of the bare app's. The two are started in turns, so that
 the machine's noise hits both.
 
-How: both apps are packaged by ``chalice package`` for this machine's architecture, and run from the
-unzipped code under awslambdaric, AWS's own runtime client. As in Lambda, the code's folder comes first on
-the path and is not written to, so that Python compiles it at each start; behind it are boto3 and
-awslambdaric, compiled, and nothing else of this environment. Lambda's API and DynamoDB are stand-ins in
-this process, which answer at once. Files come from the page cache, and Lambda's fetching of the zip is
-not measured: look at the ratios, the milliseconds are this machine's.
+How: both apps are packaged by ``chalice package`` for this machine's architecture, ours with the bytecode
+that ``make deploy`` adds, and run from the unzipped code under awslambdaric, AWS's own runtime client. As in
+Lambda, the code's folder comes first on the path and is not written to, so that Python compiles what has no
+bytecode at each start; behind it are boto3 and awslambdaric, compiled, and nothing else of this environment.
+Lambda's API and DynamoDB are stand-ins in this process, which answer at once. Files come from the page cache,
+and Lambda's fetching of the zip is not measured: look at the ratios, the milliseconds are this machine's.
 """
 
 import argparse
@@ -43,6 +43,10 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory, TemporaryFile
 from types import MappingProxyType
 from typing import IO, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from infra.bytecode import add_bytecode
 
 PROJECT = Path(__file__).resolve().parent.parent
 BARE = Path(__file__).resolve().parent / "bare"
@@ -109,10 +113,17 @@ class Function:
 
 @dataclass(frozen=True)
 class Start:
-    """One cold start, in ms from the start of the process."""
+    """One cold start, in ms from the start of the process.
+
+    Attributes:
+        init: Until it asks for an event.
+        connect: Until it has answered that.
+        cpu: CPU time up to then, user and system.
+    """
 
     init: float
     connect: float
+    cpu: float
 
 
 class StandIn(ThreadingHTTPServer):
@@ -182,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         seconds = time.perf_counter()
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if self.path == "/":
-            self._answer({"Attributes": {}})
+            self._answer({"Attributes": {}, "UnprocessedItems": {}})
         else:
             self.server.requests.put((seconds, self._request, body))
             self.rfile.read(1)  # Nothing comes: the process is ended.
@@ -232,12 +243,13 @@ class Bench:
                     shutil.copy2(file.locate(), target)
         compileall.compile_dir(self.runtime, quiet=2)
 
-    def package(self, name: str, source: Path) -> Function:
+    def package(self, name: str, source: Path, compiled: bool = False) -> Function:
         """Package an app as for a deployment, but for this machine, and unzip it.
 
         Args:
             name: What to call it; also the app's name where it has no configuration of its own.
             source: Folder of the app.
+            compiled: Whether to add bytecode, as ``make deploy`` does.
 
         Raises:
             BenchError: Chalice cannot package it.
@@ -259,6 +271,8 @@ class Bench:
         )
         if done.returncode != 0:
             raise BenchError(f"{name} cannot be packaged:\n{done.stdout}")
+        if compiled:
+            add_bytecode(out / "deployment.zip")
         with zipfile.ZipFile(out / "deployment.zip") as packed:
             packed.extractall(code)
         connect = json.loads((out / "sam.json").read_text())["Resources"]["WebsocketConnect"]["Properties"]
@@ -277,10 +291,12 @@ class Bench:
             BenchError: It does not import, or its handler raises.
         """
         began = time.perf_counter()
+        before = children_cpu()
         with self._running(function):
             asked = self.stand_in.when("next")
             answered = self.stand_in.when("response")
-        return Start((asked - began) * 1000, (answered - began) * 1000)
+        cpu = children_cpu() - before
+        return Start((asked - began) * 1000, (answered - began) * 1000, cpu * 1000)
 
     def imports(self, function: Function) -> dict[str, float]:
         """Start a function once, and time what init imports.
@@ -326,6 +342,7 @@ class Bench:
             "PYTHONPATH": str(self.runtime),
             "PYTHONDONTWRITEBYTECODE": "1",
             "LAMBDA_TASK_ROOT": str(function.code),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
             "AWS_LAMBDA_RUNTIME_API": self.stand_in.address,
@@ -336,6 +353,12 @@ class Bench:
             "AWS_SECRET_ACCESS_KEY": "test",
             **function.environment,
         }
+
+
+def children_cpu() -> float:
+    """Count the CPU time of the processes started from here that have ended, in s."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def configure(config: Path, name: str) -> None:
@@ -353,6 +376,7 @@ def figures(function: Function, starts: Sequence[Start]) -> dict[str, Any]:
     return {
         "init_ms": spread([start.init for start in starts]),
         "connect_ms": spread([start.connect for start in starts]),
+        "cpu_ms": spread([start.cpu for start in starts]),
         "zip_bytes": function.zip_bytes,
     }
 
@@ -379,6 +403,7 @@ def table(result: Mapping[str, Any]) -> str:
             for label, times, part in (
                 ("init", "init_ms", "ratio"),
                 ("init and first $connect", "connect_ms", "connect_ratio"),
+                ("their CPU", "cpu_ms", "cpu_ratio"),
             )
         ),
         ("zip", f"{ours['zip_bytes'] / 1000:,.0f} kB", f"{bare['zip_bytes'] / 1000:,.0f} kB", ""),
@@ -387,7 +412,7 @@ def table(result: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             *(f"{label:24}{left:>24}{right:>24}{part:>8}".rstrip() for label, left, right, part in rows),
-            f"init is {verdict} the bound of {result['bound']:g} times the bare app's",
+            f"init and first $connect are {verdict} the bound of {result['bound']:g} times the bare app's",
         ]
     )
 
@@ -435,7 +460,7 @@ def run(bench: Bench, pairs: int, bound: float, with_imports: bool) -> dict[str,
     """Package both functions, start them in turns, and print the figures."""
     progress("Packaging")
     bench.make_runtime()
-    ours, bare = bench.package("ours", PROJECT), bench.package("bare", BARE)
+    ours, bare = bench.package("ours", PROJECT, compiled=True), bench.package("bare", BARE)
     starts = []
     for pair in range(pairs + 1):
         progress(f"Starting {pair}/{pairs}")
@@ -443,12 +468,13 @@ def run(bench: Bench, pairs: int, bound: float, with_imports: bool) -> dict[str,
     # The first pair has only filled the page cache.
     our_starts, bare_starts = zip(*starts[1:], strict=True)
     our_figures, bare_figures = figures(ours, our_starts), figures(bare, bare_starts)
-    init_ratio = ratio(our_figures, bare_figures, "init_ms")
+    connect_ratio = ratio(our_figures, bare_figures, "connect_ms")
     result = {
-        "ratio": init_ratio,
-        "connect_ratio": ratio(our_figures, bare_figures, "connect_ms"),
+        "ratio": ratio(our_figures, bare_figures, "init_ms"),
+        "connect_ratio": connect_ratio,
+        "cpu_ratio": ratio(our_figures, bare_figures, "cpu_ms"),
         "bound": bound,
-        "within_bound": init_ratio <= bound,
+        "within_bound": connect_ratio <= bound,
         "pairs": pairs,
         "python": platform.python_version(),
         "architecture": ARCHITECTURES[platform.machine()],
@@ -467,7 +493,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=15, help="starts of each app, at least 2 (%(default)s)")
-    parser.add_argument("--bound", type=float, default=1.5, help="what init's ratio is held to (%(default)s)")
+    parser.add_argument(
+        "--bound", type=float, default=0.7, help="what the ratio of init and first $connect is held to"
+    )
     parser.add_argument("--imports", action="store_true", help="show what init imports, too")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON in the last line")
     arguments = parser.parse_args()

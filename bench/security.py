@@ -131,7 +131,8 @@ class Neighbour:
                     break
                 if event["type"] == "error":
                     raise RuntimeError(event)
-                self.heard += event["type"] == "message" and event["from"] != "neighbour"
+                said = event["messages"] if event["type"] == "messages" else [event]
+                self.heard += sum(each["type"] == "message" and each["from"] != "neighbour" for each in said)
             self.taken.append((time.monotonic() - started) * 1000)
             await asyncio.sleep(0.2)
 

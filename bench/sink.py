@@ -98,7 +98,7 @@ class Sink:
         self._nginx = program("nginx", "nginx-light")
         if not MODULE.exists():
             raise SinkMissing("nginx's echo module is missing: apt-get install libnginx-mod-http-echo")
-        self._openssl = program("openssl", "openssl")
+        program("openssl", "openssl")
         self._folder = folder
         self._port = free_port()
         self._core = core
@@ -112,7 +112,7 @@ class Sink:
         Raises:
             SinkError: It does not start.
         """
-        self._certify()
+        certify(self._folder)
         affinity = "" if self._core is None else f"worker_cpu_affinity {1 << self._core:b};"
         (self._folder / "nginx.conf").write_text(
             CONFIGURATION.format(module=MODULE, port=self._port, affinity=affinity)
@@ -185,33 +185,6 @@ class Sink:
             raise SinkError(f"wrk cannot post to the sink:\n{done.stdout}")
         return float(rate[1])
 
-    def _certify(self) -> None:
-        """Make a certificate authority, and a certificate of it for localhost."""
-        self._certificate("authority", "keyUsage=critical,keyCertSign")
-        self._certificate(
-            "server",
-            "basicConstraints=critical,CA:FALSE",
-            "keyUsage=critical,digitalSignature,keyEncipherment",
-            "subjectAltName=DNS:localhost",
-            authority="authority",
-        )
-
-    def _certificate(self, name: str, *extensions: str, authority: str | None = None) -> None:
-        issuer = ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key"] if authority else []
-        done = subprocess.run(
-            [
-                *(self._openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *issuer),
-                *("-subj", f"/CN=fan-out {name}", "-keyout", f"{name}.key", "-out", f"{name}.pem"),
-                *(part for extension in extensions for part in ("-addext", extension)),
-            ],
-            cwd=self._folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if done.returncode != 0:
-            raise SinkError(f"openssl makes no certificate:\n{done.stdout}")
-
     def _await_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while True:
@@ -224,6 +197,41 @@ class Sink:
                 time.sleep(0.01)
             else:
                 return
+
+
+def certify(folder: Path) -> None:
+    """Make a certificate authority in a folder, and a certificate of it for localhost.
+
+    Raises:
+        SinkMissing: openssl is not installed.
+        SinkError: It makes none.
+    """
+    _certificate(folder, "authority", "keyUsage=critical,keyCertSign")
+    _certificate(
+        folder,
+        "server",
+        "basicConstraints=critical,CA:FALSE",
+        "keyUsage=critical,digitalSignature,keyEncipherment",
+        "subjectAltName=DNS:localhost",
+        authority="authority",
+    )
+
+
+def _certificate(folder: Path, name: str, *extensions: str, authority: str | None = None) -> None:
+    issuer = ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key"] if authority else []
+    done = subprocess.run(
+        [
+            *(program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *(*issuer, "-subj", f"/CN=bench {name}", "-keyout", f"{name}.key", "-out", f"{name}.pem"),
+            *(part for extension in extensions for part in ("-addext", extension)),
+        ],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise SinkError(f"openssl makes no certificate:\n{done.stdout}")
 
 
 def stage(delay_ms: int) -> str:

@@ -210,6 +210,12 @@ def kept() -> dict[str, Any]:
     return figures
 
 
+def keep(figures: Mapping[str, Any], factor: float) -> None:
+    """Keep figures as those from before."""
+    every = {**kept(), **figures, "factor": factor, "machine": machine()}
+    KEPT.write_text(json.dumps(every, separators=(",", ":")).replace('},"', '},\n"') + "\n")
+
+
 def machine() -> dict[str, Any]:
     """What it is measured on."""
     return {
@@ -257,6 +263,8 @@ def run(names: Sequence[str], options: argparse.Namespace, folder: Path) -> dict
         else:
             factor = max(1.0, options.factor * SCENARIOS[name].scale)
             results[name] = {**player.play(name, factor), "factor": factor}
+        if options.keep:
+            keep({name: results[name]}, options.factor)
     return results
 
 
@@ -290,10 +298,6 @@ def main() -> int:
     except StormError as error:
         sys.exit(str(error))
     here = machine()
-    if options.keep:
-        KEPT.write_text(
-            json.dumps({**kept(), **results, "factor": options.factor, "machine": here}, indent=1) + "\n"
-        )
     before = kept()
     if "before" in results.get("calm", {}):
         before = {**before, "calm": results["calm"].pop("before")}

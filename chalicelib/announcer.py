@@ -59,7 +59,7 @@ class Announcer:
         for change in changes:
             if self._is_crowd(change):
                 self._plan_occupancy(change)
-            else:
+            elif _has_others(change, but):
                 for event in _events(change.room, change.crossings):
                     self._broadcaster.publish(
                         change.room, event, deadline, delivery, but=but, head=change.head
@@ -71,7 +71,7 @@ class Announcer:
         for change in changes:
             if self._is_crowd(change):
                 self._plan_occupancy(change)
-            elif change.crossings:
+            elif change.crossings and _has_others(change, but):
                 tasks.append(
                     TellPresence(
                         endpoint=self._broadcaster.endpoint,
@@ -120,6 +120,11 @@ class Announcer:
                 self._queue.put(
                     [TellOccupancy(endpoint=self._broadcaster.endpoint, room=change.room)], seconds
                 )
+
+
+def _has_others(change: Change, but: str | None) -> bool:
+    """Whether somebody is there to be told, beside the connection that is not, as far as the head knows."""
+    return change.head is None or change.head.members > (but is not None and change.joined >= 0)
 
 
 def _events(room: str, crossings: Iterable[Crossing]) -> list[Event]:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
-from botocore.config import Config
 
 from .actions.call import Action, Services
 from .actions.table import ACTIONS
 from .announcer import Announcer
 from .auth.door import Door
+from .aws.dynamodb import DynamoDB
+from .aws.sqs import Sqs
 from .broadcaster import Broadcaster
 from .chat import Chat
 from .config import ConfigError, Settings
@@ -29,19 +29,6 @@ from .storage.member_cache import MemberCache
 from .storage.messages import Messages
 from .storage.rooms import Rooms
 from .tasks import TaskQueue
-
-# Four tries of up to 3 s each: an invocation must be over within 29 s.
-DYNAMODB = Config(
-    connect_timeout=1,
-    read_timeout=2,
-    retries={"mode": "standard", "total_max_attempts": 4},
-)
-# It is given what is left after the time for sending: that must not take long.
-SQS = Config(
-    connect_timeout=1,
-    read_timeout=2,
-    retries={"mode": "standard", "total_max_attempts": 2},
-)
 
 
 def build_chat(
@@ -60,8 +47,8 @@ def build_chat(
         env: The environment, for the settings.
         websocket_api: The app's, which Chalice tells the API that it serves.
         actions: What a client can ask for, by name.
-        dynamodb: boto3's DynamoDB client; one of the environment's account by default.
-        sqs: boto3's SQS client; likewise, made at the first use.
+        dynamodb: A client with boto3's interface of DynamoDB; ours by default, of the environment's account.
+        sqs: A client with boto3's interface of SQS; likewise, made at the first use.
         clock: Unix time in s.
         logger: Takes one line for each invocation; standard output by default.
 
@@ -71,7 +58,7 @@ def build_chat(
     settings = Settings.from_env(env)
     websocket_api.max_concurrency = settings.max_concurrency
     websocket_api.max_posts_per_second = settings.max_posts_per_second
-    dynamodb = dynamodb or boto3.client("dynamodb", config=DYNAMODB)
+    dynamodb = dynamodb or DynamoDB()
     bucket = Bucket(settings.rate_per_second, settings.rate_burst) if settings.rate_per_second else None
     heads = Heads(dynamodb, settings.messages_table, settings.history_days, clock, settings.inline_recipients)
     connections = Connections(
@@ -88,7 +75,7 @@ def build_chat(
     )
     rooms = Rooms(dynamodb, settings.rooms_table, clock)
     messages = Messages(dynamodb, settings.messages_table, heads, settings.history_days, clock)
-    make_sqs = cache(lambda: sqs or boto3.client("sqs", config=SQS))
+    make_sqs = cache(lambda: sqs or Sqs())
     queue = TaskQueue(make_sqs, settings.queue, clock)
     broadcaster = Broadcaster(
         websocket_api,

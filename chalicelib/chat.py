@@ -14,8 +14,9 @@ from aws_lambda_powertools import Logger
 
 from .actions.call import Call, Services
 from .auth.identity import Identity
+from .aws.time_limit import done_by
 from .broadcaster import Delivery
-from .deadline import deadline_in
+from .deadline import deadline_in, last_moment
 from .dispatcher import Frame, Outcome, dispatch, refuse
 from .errors import (
     BadRequest,
@@ -87,7 +88,7 @@ class Chat:
         The socket opens after this has returned, so nothing can be sent to it here. Workers tell the others
         in its rooms.
         """
-        with self._logged("connect", event) as record:
+        with self._logged("connect", event) as record, done_by(last_moment(remaining_seconds)):
             try:
                 handshake = Handshake.of(event)
                 identity = self.services.door.admit(handshake)
@@ -108,7 +109,7 @@ class Chat:
         A sender that is being closed for its rate gets none.
         """
         deadline = deadline_in(remaining_seconds)
-        with self._logged("message", event) as record:
+        with self._logged("message", event) as record, done_by(last_moment(remaining_seconds)):
             request_id = event["requestContext"].get("requestId", "")
             frame = Frame.parse(event.get("body") or "")
             # Stands for a connection that is not registered: it is in no room.
@@ -144,7 +145,7 @@ class Chat:
     def disconnect(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
         """Remove a connection, registered or not: 200. API Gateway may call this late, or never."""
         deadline = deadline_in(remaining_seconds)
-        with self._logged("disconnect", event) as record:
+        with self._logged("disconnect", event) as record, done_by(last_moment(remaining_seconds)):
             try:
                 changes = self.services.connections.remove(event["requestContext"]["connectionId"])
                 self.services.announcer.tell(changes or [], deadline, record.delivery)
@@ -179,9 +180,9 @@ class Chat:
             ServerError: It is no task, or it could neither be done nor put back: SQS gives it again, and
                 after some times to the dead letters.
         """
-        deadline = deadline_in(remaining_seconds)
+        deadline, late = deadline_in(remaining_seconds), last_moment(remaining_seconds)
         for message in event["Records"]:
-            with logged(self.logger, "deliver", message_id=message["messageId"]) as record:
+            with logged(self.logger, "deliver", message_id=message["messageId"]) as record, done_by(late):
                 task = decode(message["body"])
                 record.action = str(type(task).__struct_config__.tag)
                 record.age_ms = int(self.clock() * 1000) - task.born_ms if task.born_ms else None

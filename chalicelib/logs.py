@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, TextIO
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
 
+from .aws.errors import client_errors, request_id
 from .broadcaster import Delivery
 from .errors import ChatError, Internal, RequestError
 
@@ -95,7 +95,12 @@ def _details(error: Exception, ours: bool) -> dict[str, Any]:
     if not ours:
         return {"error": type(error).__name__}
     cause = error.__cause__ or error
-    details = {"error": type(cause).__name__, "stack": traceback.format_tb(cause.__traceback__)}
-    if isinstance(cause, ClientError | BotoCoreError):
+    details: dict[str, Any] = {
+        "error": type(cause).__name__,
+        "stack": traceback.format_tb(cause.__traceback__),
+    }
+    if isinstance(cause, client_errors()):
         details["cause"] = str(cause)
+        if (asked := request_id(cause)) is not None:
+            details["aws_request_id"] = asked
     return details

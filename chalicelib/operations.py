@@ -14,8 +14,9 @@ from aws_lambda_powertools import Logger
 from msgspec import Meta
 
 from .actions.call import Services
+from .aws.time_limit import done_by
 from .broadcaster import Delivery
-from .deadline import deadline_in
+from .deadline import deadline_in, last_moment
 from .dispatcher import explain
 from .errors import BadRequest, RequestError
 from .logs import Record, logged
@@ -79,7 +80,7 @@ class Operations:
         """
         deadline = deadline_in(remaining_seconds)
         actions = {"disconnect": self._disconnect, "ban": self._ban}
-        with logged(self.logger, "moderate") as record:
+        with logged(self.logger, "moderate") as record, done_by(last_moment(remaining_seconds)):
             name = event.get("action") if isinstance(event, dict) else None
             if not isinstance(name, str) or name not in actions:
                 known = ", ".join(actions)
@@ -103,7 +104,7 @@ class Operations:
             ServerError: It may not be stored, or not be sent to all.
         """
         deadline = deadline_in(remaining_seconds)
-        with logged(self.logger, "publish") as record:
+        with logged(self.logger, "publish") as record, done_by(last_moment(remaining_seconds)):
             try:
                 request = parse_request("publish", event if isinstance(event, dict) else {}, Publish)
             except RequestError as error:

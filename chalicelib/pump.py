@@ -276,7 +276,7 @@ class Pump:
 
     def _keep_pace(self, turn: Turn, deadline: float) -> bool:
         """Wait until the room can have another round; whether that took so long that more may have come."""
-        between = max(turn.between, turn.head.members / self._posts_per_second)
+        between = min(ROUND_SECONDS, max(turn.between, turn.head.members / self._posts_per_second))
         left = deadline - RESERVE_SECONDS - time.monotonic()
         pause = min(between, turn.round_ms / 1000 + between - self._clock(), left)
         if pause > SHORTEST_PAUSE:

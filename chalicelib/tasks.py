@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
+from .aws.errors import client_errors
+from .aws.retries import pause
 from .errors import BadTask, QueueUnavailable
-from .storage.faults import TRIES, pause
 from .storage.presence import Crossing
 from .storage.rooms import Member
 from .wire.events import Form
@@ -22,6 +22,8 @@ MOST_MEMBERS = 500
 # What SendMessageBatch takes: so many messages, 1 MiB in all.
 MOST_ENTRIES = 10
 MOST_BYTES = 1024 * 1024
+# How often a batch is put, each time with those of its messages that SQS has not taken.
+TRIES = 5
 # What a message of SQS can be delayed by, in s.
 LONGEST_DELAY = 900
 # JSON may have these two as they are, a message of SQS may not.
@@ -172,7 +174,7 @@ class TaskQueue:
     """Puts tasks on an SQS queue.
 
     Args:
-        client: Makes boto3's SQS client, at the first use.
+        client: Makes a client with boto3's interface of SQS, at the first use.
         name: Name of the queue.
         clock: Unix time in s.
     """
@@ -194,7 +196,7 @@ class TaskQueue:
                 self._url = self._client().get_queue_url(QueueName=self._name)["QueueUrl"]
             for batch in _batches(self._born(task).encode() for task in tasks):
                 self._put_batch(batch, min(delay_seconds, LONGEST_DELAY))
-        except (ClientError, BotoCoreError) as error:
+        except client_errors() as error:
             raise QueueUnavailable from error
 
     def _born(self, task: Task) -> Task:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from .bytecode import add_bytecode
 from .deployment import deploy, deploy_tables, destroy
 from .stack import StackError
 from .stage import Stage, UnknownStage
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
             with TemporaryDirectory() as out:
                 print(f"Packaging {stage.stack} ...", flush=True)
                 packed = package(PROJECT, stage.name, Path(out), bool(arguments.authorizer))
+                add_bytecode(packed.code)
                 print(f"Deploying {stage.stack} ...", flush=True)
                 header = {"TokenHeader": arguments.authorizer} if arguments.authorizer else {}
                 outputs = deploy(session, stage, packed, header)
@@ -71,6 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"Deleted {', '.join(gone)}" if gone else f"There is no {stage.stack}")
         case "package":
             packed = package(PROJECT, stage.name, arguments.out, bool(arguments.authorizer))
+            add_bytecode(packed.code)
             (arguments.out / TEMPLATE_FILE).write_text(json.dumps(packed.template, indent=2))
 
 

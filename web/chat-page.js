@@ -60,7 +60,7 @@ export class ChatPage {
 		const start = safe.length ? safe : config.rooms;
 		const options = {name, rooms: start, history: FIRST_PAGE, token: config.token && token, ...config.seconds};
 		this.#chat = new ChatClient(url, options);
-		this.#join = new JoinDialog(this.#chat, (room) => this.#enter(room, true, true));
+		this.#join = new JoinDialog(this.#chat, (room) => this.#enter(room), (room) => this.#show(room, true));
 		new Settings(this.#chat, new Operator(this.#chat), config.token ? null : () => this.#renamed());
 		this.#listen();
 		this.#renamed();
@@ -72,7 +72,7 @@ export class ChatPage {
 		this.#chat.connect();
 		for (const room of rooms.filter((room) => !start.includes(room))) {
 			const trouble = (error) => toast(`You could not get back into ${room}. ${problem(error)}`);
-			this.#enter(room, room === last).catch(trouble);
+			this.#enter(room).then(() => room === last && this.#show(room), trouble);
 		}
 	}
 
@@ -294,7 +294,7 @@ export class ChatPage {
 	#tellTyping(typing) {
 		const {isDirect, isCrowd} = this.#active ?? {isDirect: true};
 		if (isDirect || isCrowd || this.#chat.state !== "open") return;
-		this.#chat.typing(this.#active.key, typing).catch(() => {});
+		return this.#chat.typing(this.#active.key, typing);
 	}
 
 	async #fetchOlder(conversation) {
@@ -303,7 +303,7 @@ export class ChatPage {
 		this.#fetching.add(key);
 		try {
 			const page = await this.#chat.history(key, {before: first.seq, epoch: first.epoch, limit: OLDER_PAGE});
-			conversation.hasOlder = page.more;
+			conversation.hasOlder = page.more && page.messages.length > 0;
 			const me = this.#chat.name;
 			conversation.prepend(page.messages.map((each) => ({...each, text: each.message, mine: each.from === me})));
 			this.#timeline.changed(conversation);
@@ -328,13 +328,12 @@ export class ChatPage {
 		this.#showSidebar();
 	}
 
-	async #enter(room, shown, chosen = false) {
+	async #enter(room) {
 		const {members, count} = await this.#chat.join(room);
 		const conversation = this.#conversation(room);
 		const named = Object.values(members).reduce((sum, number) => sum + number, 0);
 		// A crowd does not tell.
 		if (named) conversation.sees({members, nameless: count - named, after: null}, null);
-		if (shown) this.#show(room, chosen);
 	}
 
 	async #leave() {

@@ -69,6 +69,7 @@ export class Composer {
 		if (typing) this.#timer = setTimeout(() => this.#tell(false), TYPING_MS);
 		if (typing ? Date.now() - this.#saidAt < TYPING_MS : !this.#saidAt) return;
 		this.#saidAt = typing ? Date.now() : 0;
-		this.#typing(typing);
+		// Where it could not be said, the next letter says it.
+		this.#typing(typing)?.catch(() => (this.#saidAt = 0));
 	}
 }

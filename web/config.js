@@ -17,7 +17,6 @@ export async function load() {
 	};
 }
 
-/** The token of now. */
 export async function token() {
 	return tokenOf(await file());
 }

@@ -11,11 +11,13 @@ export class JoinDialog {
 	#field = new FormField("room");
 	#chat;
 	#join;
+	#show;
 
-	/** `join` joins a room and shows it. */
-	constructor(chat, join) {
+	/** `join` joins a room, `show` shows it then. */
+	constructor(chat, join, show) {
 		this.#chat = chat;
 		this.#join = join;
+		this.#show = show;
 		onClick("join-open", () => this.open());
 		onClick("join-cancel", () => this.#dialog.close());
 		onSubmit("join-form", () => this.#enter(this.#field.value));
@@ -45,6 +47,7 @@ export class JoinDialog {
 		try {
 			await this.#join(room);
 			this.#dialog.close();
+			this.#show(room);
 		} catch (error) {
 			this.#field.complain(problem(error));
 		}

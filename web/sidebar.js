@@ -49,7 +49,6 @@ export class Sidebar {
 		return element("li", {"data-key": key}, button);
 	}
 
-	/** By the arrow keys, from one to the next. */
 	#move(event) {
 		const step = {ArrowDown: 1, ArrowUp: -1}[event.key];
 		const entries = [...byId("conversations").querySelectorAll(".entry")];

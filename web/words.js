@@ -47,7 +47,6 @@ export function problem(error) {
 	throw error;
 }
 
-/** A message of the server's as a sentence. */
 export function sentence(text) {
 	return text.charAt(0).toLocaleUpperCase() + text.slice(1) + (/[.!?]$/u.test(text) ? "" : ".");
 }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.scenarios.effort import END_SECONDS, Effort, Meter, heard, lost, messages_posted, speak
+from bench.scenarios.effort import END_SECONDS, Effort, Meter, heard, lost, messages_posted, reached, speak
 from bench.scenarios.stage import Stage
 
 MEMBERS = 1_000
@@ -19,7 +19,7 @@ async def play(effort: Effort) -> dict[str, Any]:
         figures = meter.figures()
         await stage.rest(END_SECONDS)
         figures |= heard(stage)
-        pairs = len(stage.ledger.said) * len(people)
+        pairs = max(1, reached(stage))
         units = stage.sockets.units["message"] + stage.sockets.units["messages"]
         figures["members"] = len(people)
         figures["posts_per_recipient"] = round(messages_posted(stage) / pairs, 3)

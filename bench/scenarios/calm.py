@@ -20,6 +20,8 @@ from tests.rig.partitions import READS
 MEMBERS = 20
 # Messages before it is measured: the Lambda is warm, and knows the members.
 WARM_UP = 5
+# A message that has not come after so long does not, in s.
+LONGEST = 10.0
 
 
 async def play(effort: Effort) -> dict[str, Any]:
@@ -44,7 +46,10 @@ async def one(stage: Stage, speaker: Person, text: str, ref: bool) -> dict[str, 
     """Say something, and wait until nothing is left of it to do."""
     before = dict(stage.dynamodb.units)
     with counted(stage.dynamodb) as requests:
-        latency = await speaker.heard_by_all(speaker.say(text, ref))
+        said = speaker.say(text, ref)
+        latency = await speaker.heard_by_all(said, LONGEST)
+        if said.missed_by(stage.rooms[said.room]):
+            raise RuntimeError("\n".join(["a message was not heard by all", *stage.errors.lines]))
         await stage.rest()
     return {"latency_s": latency, **costs(requests)} | {
         f"{kind}_units": stage.dynamodb.units[kind] - before[kind] for kind in before

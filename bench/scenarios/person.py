@@ -43,11 +43,17 @@ class Request:
         frame: What is sent.
         answered: What is called with the answer.
         timer: When it is made again.
+        put_off: Whether it is to be sent then, and not under way.
+        sent_at: When it was last sent, by ``time.monotonic``.
+        refusals: How often API Gateway has refused it.
     """
 
     frame: str
     answered: Callable[[dict[str, Any]], None]
     timer: asyncio.TimerHandle | None = None
+    put_off: bool = False
+    sent_at: float = 0.0
+    refusals: int = 0
 
 
 class Person:
@@ -222,9 +228,11 @@ class Person:
     def _send(self, request: Request, after: float = 0.0) -> None:
         if request.timer is not None:
             request.timer.cancel()
+        request.put_off = bool(after)
         if after:
             request.timer = self._loop.call_later(after, self._send, request)
             return
+        request.sent_at = time.monotonic()
         request.timer = self._loop.call_later(PATIENCE, self._send, request)
         if self.socket is not None:
             self._sockets.send(self.socket, request.frame)
@@ -245,9 +253,7 @@ class Person:
                 if event["retryAfter"] is not None:
                     self._start(self._come_back(event["retryAfter"]))
             case "":
-                # API Gateway's own, which names no request.
-                for waiting in self._waiting.values():
-                    self._send(waiting, self._chance.random() * AGAIN)
+                self._refused()
             case "occupancy":
                 self.count = event["count"]
             case _:
@@ -272,6 +278,15 @@ class Person:
             self.settled += 1
         if self.socket is not None:
             self._ledger.heard(self.socket.id, text, seq)
+
+    def _refused(self) -> None:
+        """API Gateway has refused a frame, and does not say which: the last one, in all likelihood."""
+        sent = [request for request in self._waiting.values() if not request.put_off]
+        if sent:
+            last = max(sent, key=lambda request: request.sent_at)
+            longest = min(PATIENCE, AGAIN * 2**last.refusals)
+            last.refusals += 1
+            self._send(last, self._chance.random() * longest)
 
     def _fail(self, error: dict[str, Any]) -> None:
         code: str = error["code"]

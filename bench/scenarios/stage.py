@@ -178,7 +178,7 @@ class Stage:
 
     async def gather(self, people: list[Person], at_once: int = 20) -> None:
         """Connect people as if there were no quotas, and nobody told of it, and wait for the chat to rest."""
-        self._keep_limits(False)
+        self.keep_limits(False)
         self._silent = True
         gate = asyncio.Semaphore(at_once)
 
@@ -189,10 +189,11 @@ class Stage:
         await asyncio.gather(*map(connect, people))
         await self.rest(120)
         self._silent = False
-        self._keep_limits(True)
+        self.keep_limits(True)
         self.reset()
 
-    def _keep_limits(self, kept: bool) -> None:
+    def keep_limits(self, kept: bool) -> None:
+        """Hold the app to the quotas from now on, or let it do what it likes."""
         self.callbacks.account = self.account if kept else None
         self.sockets.limited = self.partitions.kept = kept
 

@@ -7,22 +7,27 @@ from typing import Any
 
 from bench.scenarios.effort import END_SECONDS, Effort, Meter, heard, lost, messages_posted, speak
 from bench.scenarios.person import Person
-from bench.scenarios.stage import Stage
+from bench.scenarios.stage import Stage, Time
 
 PEOPLE = 5_000
 # Until the first comes back, in s.
 PAUSE = 1.0
+# Older than that, a connection that answers 410 is gone for good, in s.
+OLD = 120.0
 # The calm after the storm, in s.
 CALM = 60.0
 # How long the storm may take, as a multiple of the time that the quota leaves.
-PATIENCE = 4.0
+PATIENCE = 12.0
 
 
 async def play(effort: Effort) -> dict[str, Any]:
     """Play it."""
-    async with Stage(effort.limits) as stage:
+    clock = Time()
+    async with Stage(effort.limits, clock=clock) as stage:
         people = [stage.person(f"user{number}") for number in range(effort.people(PEOPLE))]
         await stage.gather(people)
+        # They have been there for a while: who is gone then is gone for good.
+        clock.skip(OLD)
         rate = effort.limits.connections
         expected = PAUSE + len(people) / rate
         calm = effort.seconds(CALM, 10)

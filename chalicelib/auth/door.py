@@ -7,9 +7,7 @@ from ..config import HMAC, Settings
 from ..errors import BadToken, Forbidden
 from ..handshake import Handshake
 from .identity import Identity
-from .jwks import Jwks
-from .secret import Secret
-from .tokens import Tokens
+from .tokens import Keys, Tokens
 
 
 @dataclass(frozen=True)
@@ -31,9 +29,7 @@ class Door:
         """Make the door that the settings ask for."""
         tokens = None
         if settings.auth == "jwt":
-            hmac = HMAC in settings.jwt_algorithms
-            keys = Secret(settings.jwt_secret_arn, clock) if hmac else Jwks(settings.jwks, clock)
-            tokens = Tokens(settings, keys, clock)
+            tokens = Tokens(settings, _keys(settings, clock), clock)
         return cls(frozenset(settings.allowed_origins), settings.require_origin, tokens)
 
     def admit(self, handshake: Handshake) -> Identity | None:
@@ -61,3 +57,14 @@ class Door:
         if self.tokens is None:
             raise Forbidden("this chat takes no tokens")
         return self.tokens.verify(token)
+
+
+def _keys(settings: Settings, clock: Callable[[], float]) -> Keys:
+    """Where the keys are; a chat without tokens does not wait until these are imported."""
+    if HMAC in settings.jwt_algorithms:
+        from .secret import Secret
+
+        return Secret(settings.jwt_secret_arn, clock)
+    from .jwks import Jwks
+
+    return Jwks(settings.jwks, clock)

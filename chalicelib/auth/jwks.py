@@ -30,7 +30,9 @@ class Jwks:
 
     def __init__(self, source: str, clock: Callable[[], float]) -> None:
         self._source = source
-        self._keys: Refreshed[Keys] = Refreshed(self._read, (OSError, HTTPException, ValueError), clock)
+        self._keys: Refreshed[Keys] = Refreshed(
+            self._read, lambda: (OSError, HTTPException, ValueError), clock
+        )
 
     def keys(self, algorithm: str, kid: str | None) -> Iterator[Any]:
         """The key of that id and for that algorithm, if there is one; without an id, the only one.

@@ -19,12 +19,15 @@ class Refreshed(Generic[T]):
 
     Args:
         read: Reads it.
-        failures: What ``read`` raises where it cannot.
+        failures: Says what ``read`` raises where it cannot.
         clock: Unix time in s.
     """
 
     def __init__(
-        self, read: Callable[[], T], failures: tuple[type[Exception], ...], clock: Callable[[], float]
+        self,
+        read: Callable[[], T],
+        failures: Callable[[], tuple[type[Exception], ...]],
+        clock: Callable[[], float],
     ) -> None:
         self._read = read
         self._failures = failures
@@ -51,7 +54,7 @@ class Refreshed(Generic[T]):
             try:
                 self._value = self._read()
                 self._read_at = now
-            except self._failures as error:
+            except self._failures() as error:
                 cause = error
         if self._value is None:
             raise KeysUnavailable from cause

@@ -3,16 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
+from ..aws.errors import client_errors
 from .refreshed import Refreshed
 
 # As long as what it makes, or it is the part to guess (RFC 7518, 3.2).
 SHORTEST = 32
-
-_CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 class WeakSecret(ValueError):
@@ -29,11 +24,11 @@ class Secret:
     """
 
     def __init__(
-        self, arn: str, clock: Callable[[], float], client: Callable[..., Any] = boto3.client
+        self, arn: str, clock: Callable[[], float], client: Callable[..., Any] | None = None
     ) -> None:
         self._arn = arn
-        self._client = client
-        self._secret = Refreshed(self._read, (ClientError, BotoCoreError, WeakSecret), clock)
+        self._client = client or _client
+        self._secret = Refreshed(self._read, lambda: (*client_errors(), WeakSecret), clock)
 
     def keys(self, algorithm: str, kid: str | None) -> Iterator[bytes]:
         """The key as it was last read, and then as it is now if it has changed.
@@ -48,7 +43,7 @@ class Secret:
 
     def _read(self) -> bytes:
         _, _, service, region, _, resource = self._arn.split(":", 5)
-        client = self._client(service, region_name=region, config=_CONFIG)
+        client = self._client(service, region_name=region)
         if service == "ssm":
             # Not by its ARN, whose permission emulators do not find.
             name = resource.removeprefix("parameter")
@@ -60,3 +55,13 @@ class Secret:
         if len(secret) < SHORTEST:
             raise WeakSecret(f"the secret must have {SHORTEST} bytes at least")
         return secret
+
+
+def _client(service: str, region_name: str) -> Any:
+    """Make boto3's client, which is imported for that: it takes long, and the secret is read rarely."""
+    import boto3
+    from botocore.config import Config
+
+    retries = {"mode": "standard", "total_max_attempts": 2}
+    config = Config(connect_timeout=1, read_timeout=2, retries=retries)
+    return boto3.client(service, region_name=region_name, config=config)

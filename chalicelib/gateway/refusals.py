@@ -65,8 +65,8 @@ class Refusals:
       else is answered, no number of refusals is enough.
     - ``UNKNOWN``: too little evidence for either.
 
-    Sockets that are known to be slow are no evidence against the account. Once a connection takes a post it is
-    not suspected any more.
+    Sockets that are known to be slow are no evidence against the account. Once a connection takes a post it
+    is not suspected any more.
 
     Times are in s, of a clock that runs while the process is frozen. After a jump of the clock, in whichever
     direction, nothing from before counts.

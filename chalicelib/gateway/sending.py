@@ -30,8 +30,8 @@ class SendResult:
         gone: Not connected any more, or not yet (410).
         throttled: Refused for the account's rate, or for an unknown reason, after the retries (429).
         slow: Refused because the client does not read what it is sent: its buffer is full (429).
-        unsure: Refused for an unknown reason (429), while all others have an outcome: nobody is to wait for these.
-        throttles: How many posts were refused for the account's rate, those that were taken later among them.
+        unsure: Refused for an unknown reason (429) when all others had an outcome: nobody is to wait for it.
+        throttles: How often posts were refused for the account's rate; most of them were taken later.
         failed: Anything else, with the reason: a status such as ``"403"``,
             ``"unreachable"``, or ``"timeout"``.
     """
@@ -51,7 +51,7 @@ class SendResult:
 
     @property
     def left(self) -> set[str]:
-        """Those that are worth another try, some time later; not the slow ones, nor those that may be slow."""
+        """Those that are worth another try, some time later; not those that are slow, or may be."""
         return {*self.throttled, *self.failed}.difference(self.refused)
 
     @property

@@ -1,6 +1,5 @@
 """Chalice's ``WebsocketAPI``, taught to send to many connections at once."""
 
-import ssl
 import threading
 import time
 from collections.abc import Sequence
@@ -9,16 +8,18 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-from botocore.httpsession import get_cert_path
 from chalice.app import WebsocketAPI, WebsocketDisconnectedError
 
+from ..aws.credentials import Credentials, credentials
+from ..aws.errors import NoCredentialsError, RequestError
+from ..aws.tls import tls
 from .addresses import Addresses
+from .callback_url import redirected
+from .hanging_up import HangingUp
 from .loop_thread import LoopThread
 from .pace import Pace
 from .pool import Pool
 from .sending import Sending, SendResult
-from .session import GatewaySession, redirected
 from .signer import SignedPost
 
 # What Chalice's ``send`` may take, which knows no deadline.
@@ -44,6 +45,7 @@ class ManyWebsocketAPI(WebsocketAPI):
         self._starting = threading.Lock()
         self._thread: LoopThread | None = None
         self._pool: Pool
+        self._hanging_up: HangingUp | None = None
 
     @property
     def endpoint(self) -> str:
@@ -91,7 +93,7 @@ class ManyWebsocketAPI(WebsocketAPI):
 
         Raises:
             WebsocketDisconnectedError: It is gone.
-            ClientError: API Gateway refused otherwise; likewise botocore's other errors.
+            ClientError: API Gateway refused otherwise; botocore's, likewise its other errors.
         """
         body = message.encode() if isinstance(message, str) else message
         result = self._start([connection_id], body, time.monotonic() + SEND_SECONDS).result()
@@ -103,11 +105,16 @@ class ManyWebsocketAPI(WebsocketAPI):
 
     def hang_up(self, connection_id: str) -> None:
         """Close a connection, where it can be done; API Gateway chooses the close code."""
-        with suppress(WebsocketDisconnectedError, ClientError, BotoCoreError):
-            self.close(connection_id)
+        if self._hanging_up is None:
+            self._hanging_up = HangingUp(redirected(self.endpoint), self._get_region())
+        with suppress(RequestError):
+            self._hanging_up.close(connection_id, self._credentials())
 
     def stop(self) -> None:
         """Close all that is open. A later use begins anew."""
+        if self._hanging_up is not None:
+            self._hanging_up.stop()
+            self._hanging_up = None
         with self._starting:
             if self._thread is not None:
                 self._thread.run(self._pool.close())
@@ -119,24 +126,27 @@ class ManyWebsocketAPI(WebsocketAPI):
     ) -> Future[SendResult]:
         endpoint = redirected(self.endpoint)
         thread = self._running(endpoint)
-        # Asked for each time: they change under a session that runs on.
-        credentials = self._boto3().get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        frozen = credentials.get_frozen_credentials()
-        post = SignedPost(endpoint, body, frozen, self._get_region(), time.time())
+        post = SignedPost(endpoint, body, self._credentials(), self._get_region(), time.time())
         sending = Sending(post, connection_ids, deadline, patient)
         thread.call(self._pool.start, sending)
         return sending.future
 
     def _get_client(self) -> Any:
-        self._boto3()
+        if self.session is None:
+            from .session import GatewaySession
+
+            self.session = GatewaySession()
         return super()._get_client()
 
-    def _boto3(self) -> Any:
+    def _credentials(self) -> Credentials:
+        """Ask for the credentials, each time: they change under a session that runs on."""
         if self.session is None:
-            self.session = GatewaySession()
-        return self.session
+            return credentials()
+        found = self.session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        frozen: Credentials = found.get_frozen_credentials()
+        return frozen
 
     def _running(self, endpoint: str) -> LoopThread:
         with self._starting:
@@ -147,14 +157,9 @@ class ManyWebsocketAPI(WebsocketAPI):
 
     async def _make_pool(self, endpoint: str) -> Pool:
         parts = urlsplit(endpoint)
-        host, tls = parts.hostname or "", parts.scheme == "https"
+        is_secure = parts.scheme == "https"
         return Pool(
-            Addresses(host, parts.port or (443 if tls else 80)),
-            self._tls() if tls else None,
+            Addresses(parts.hostname or "", parts.port or (443 if is_secure else 80)),
+            tls() if is_secure else None,
             Pace(self.max_concurrency, self.max_posts_per_second),
         )
-
-    def _tls(self) -> ssl.SSLContext:
-        """Trust whom boto3 trusts."""
-        bundle = self._boto3()._session.get_config_variable("ca_bundle")
-        return ssl.create_default_context(cafile=bundle or get_cert_path(True))

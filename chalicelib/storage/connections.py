@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..auth.identity import Identity
+from ..aws.retries import pause
 from ..errors import ChatError, StorageUnavailable
 from .bucket import Bucket
 from .connection import Connection, from_item, personal_room
 from .directory import Directory
-from .faults import CONDITION_FAILED, TRIES, pause, transact, translated, write
+from .faults import CONDITION_FAILED, TRIES, transact, translated, write
 from .heads import Head, Heads
 from .names import Names
 from .presence import Change, Crossing, Presence

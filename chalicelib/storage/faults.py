@@ -1,13 +1,12 @@
-"""Where botocore's errors end: above storage there is only ``StorageUnavailable``."""
+"""Where the errors of AWS's clients end: above storage there is only ``StorageUnavailable``."""
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from ..aws.errors import client_errors, refusals
+from ..aws.retries import pause
 from ..errors import StorageUnavailable
 
 TRIES = 5
@@ -45,7 +44,7 @@ def translated(*but: type[Exception]) -> Iterator[None]:
         yield
     except but:
         raise
-    except (ClientError, BotoCoreError) as error:
+    except client_errors() as error:
         raise StorageUnavailable from error
 
 
@@ -79,7 +78,7 @@ def write(
 ) -> dict[str, Any]:
     """Write, again while a transaction has what is written or DynamoDB has too much to do.
 
-    botocore does not try conflicts and cancelled transactions again. Where it has tried a throttled request
+    The client does not try conflicts and cancelled transactions again. Where it has tried a throttled request
     again, that is enough. There are ``WRITE_TRIES`` at the most.
 
     Args:
@@ -95,15 +94,15 @@ def write(
     for attempt in range(1, WRITE_TRIES):
         try:
             return request(**arguments)
-        except ClientError as error:
+        except refusals() as error:
             if not _passes(error) or time.monotonic() - began >= patience:
                 raise
         pause(attempt, sleep)
     return request(**arguments)
 
 
-def _passes(error: ClientError) -> bool:
-    """Whether a write met only what does not last, and was tried once."""
+def _passes(error: Any) -> bool:
+    """Whether a write that was refused met only what does not last, and was tried once."""
     codes = _codes(error.response.get("CancellationReasons", []))
     if codes:
         return codes <= _PASSING_REASONS
@@ -113,8 +112,3 @@ def _passes(error: ClientError) -> bool:
 
 def _codes(reasons: Sequence[dict[str, Any]]) -> set[str]:
     return {reason["Code"] for reason in reasons}
-
-
-def pause(attempt: int, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Wait before trying again: full jitter, up to 50 ms doubled with each attempt."""
-    sleep(random.uniform(0, 0.05 * 2 ** (attempt - 1)))

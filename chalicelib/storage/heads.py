@@ -27,6 +27,8 @@ LEASE_SECONDS = 6
 MOST_REMEMBERED = 10_000
 # Members of a room, over all inline ones, from which the leaving of a connection is counted by samples.
 SAMPLED_SHARE = 10
+# No room is counted by samples that has fewer members than this.
+LEAST_SAMPLED = 50
 # How long a room in which others speak too is not taken for one at rest, in s.
 RESTLESS_SECONDS = 60
 
@@ -226,8 +228,8 @@ class Heads:
         if room.startswith("@"):
             return None
         size = self.remembered_members(room)
-        exact = heard and size <= self._inline
-        every = 1 if exact else max(1, size * SAMPLED_SHARE // self._inline)
+        exact = heard and size <= max(self._inline, LEAST_SAMPLED)
+        every = 1 if exact else max(1, size // max(self._inline // SAMPLED_SHARE, LEAST_SAMPLED))
         if self._chance() * every >= 1:
             return None
         return self._update(

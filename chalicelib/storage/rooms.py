@@ -8,7 +8,9 @@ import msgspec
 
 from ..wire.events import Form
 from .faults import translated
-from .pages import live_pages
+
+# A page of members, and the connection after which to read on; None where that is all.
+Page = tuple[list["Member"], str | None]
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -47,6 +49,8 @@ class Rooms:
         self._table = table
         self._clock = clock
         self._page_size = page_size
+        # A room of 10,000 must cost no more than its bytes do.
+        self._read = self._read_directly if hasattr(client, "query_as") else self._read_plainly
 
     def pages(self, room: str, after: str | None = None) -> Iterator[list[Member]]:
         """Read the members of a room that have not expired, a page at a time, as they are then.
@@ -58,28 +62,26 @@ class Rooms:
         Raises:
             StorageUnavailable: A page could not be read.
         """
-        pages = live_pages(self._client.query, self._clock, **self._query(room, after, self._page_size))
-        return ([to_member(item) for item in page] for page in pages)
+        while True:
+            page, after = self.part(room, self._page_size, after)
+            yield page
+            if after is None:
+                return
 
     def members(self, room: str) -> Iterator[Member]:
         """Read the members of a room, as ``pages`` does."""
         return (member for page in self.pages(room) for member in page)
 
-    def part(self, room: str, limit: int, after: str | None = None) -> tuple[list[Member], str | None]:
-        """Read so many members of a room, by one query.
-
-        Returns:
-            Those that have not expired, and the connection after which to read on; None where that is all.
+    def part(self, room: str, limit: int, after: str | None = None) -> Page:
+        """Read so many members of a room, by one query: those that have not expired.
 
         Raises:
             StorageUnavailable: They could not be read.
         """
         with translated():
-            answer = self._client.query(**self._query(room, after, limit))
-        members = [to_member(item) for item in answer["Items"]]
-        last = answer.get("LastEvaluatedKey")
+            members, last = self._read(**self._query(room, after, limit))
         now = self._clock()
-        return [each for each in members if each.expires_at > now], last and last["connectionid"]["S"]
+        return [each for each in members if each.expires_at > now], last
 
     def count(self, room: str) -> int:
         """Count the members of a room by reading all of them.
@@ -88,6 +90,27 @@ class Rooms:
             StorageUnavailable: A page could not be read.
         """
         return sum(len(page) for page in self.pages(room))
+
+    def _read_plainly(self, **request: Any) -> Page:
+        answer = self._client.query(**request)
+        last = answer.get("LastEvaluatedKey")
+        return [to_member(item) for item in answer["Items"]], last and last["connectionid"]["S"]
+
+    def _read_directly(self, **request: Any) -> Page:
+        """Do the same in a tenth of the time, where the client can decode into what it is told."""
+        answer: _Rows = self._client.query_as(_ROWS, **request)
+        members = [
+            Member(
+                row.connectionid.S,
+                row.name.S if row.name else None,
+                row.form.S,
+                row.joinedAt.N,
+                row.expiresAt.N,
+            )
+            for row in answer.Items
+        ]
+        last = answer.LastEvaluatedKey
+        return members, last.connectionid.S if last else None
 
     def _query(self, room: str, after: str | None, limit: int) -> dict[str, Any]:
         begin = {"roomId": {"S": room}, "connectionid": {"S": after}} if after is not None else None
@@ -99,6 +122,43 @@ class Rooms:
             "Limit": limit,
             **({"ExclusiveStartKey": begin} if begin else {}),
         }
+
+
+class _Text(msgspec.Struct, gc=False):
+    S: str
+
+
+class _Form(msgspec.Struct, gc=False):
+    S: Form
+
+
+class _Number(msgspec.Struct, gc=False):
+    N: int
+
+
+class _Key(msgspec.Struct, gc=False):
+    connectionid: _Text
+
+
+class _Row(msgspec.Struct, gc=False):
+    """A membership's item, as DynamoDB writes it."""
+
+    connectionid: _Text
+    form: _Form
+    joinedAt: _Number  # noqa: N815
+    expiresAt: _Number  # noqa: N815
+    name: _Text | None = None
+
+
+class _Rows(msgspec.Struct, gc=False):
+    """The answer to a query for memberships."""
+
+    Items: list[_Row]
+    LastEvaluatedKey: _Key | None = None
+
+
+# DynamoDB writes numbers as strings.
+_ROWS = msgspec.json.Decoder(_Rows, strict=False)
 
 
 def to_member(item: dict[str, Any]) -> Member:

@@ -58,6 +58,23 @@ def test_older_messages_come_when_one_scrolls_up(served: Served, visit: Visit) -
     bob.sees(*texts, "new")
 
 
+def test_an_answer_without_older_messages_ends_the_asking(served: Served, visit: Visit) -> None:
+    fill(served, 3)
+    served.server.skip(1500)
+    texts = fill(served, 60)
+    bob = visit(served.url).enter("bob")
+    expect(bob.rows).to_have_count(50)
+    scroll_up(bob, 1)
+    bob.sees(*texts)
+    bob.page.locator("#scroller").evaluate("scroller => (scroller.scrollTop = 0)")
+    expect(bob.page.locator("#older")).to_have_text("This is the beginning.")
+    bob.say("hi")
+    bob.sees(*texts, "hi")
+    # The newest, those before them, and before those none of a thousand numbers.
+    [visitor] = served.server.visitors
+    assert len([each for each in visitor.asked("history") if each["room"] == "lobby"]) == 3
+
+
 def test_what_is_in_sight_stays_in_sight_at_the_very_top_too(served: Served, visit: Visit) -> None:
     texts = fill(served, 230)
     bob = visit(served.url).enter("bob")

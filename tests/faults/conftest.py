@@ -6,15 +6,14 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 
-from chalicelib.bootstrap import DYNAMODB
 from tests.e2e.local_stack import LocalStack
 from tests.e2e.project import Project
 from tests.functional.log import Log
 from tests.functional.tables import Tables
 from tests.rig.clients import Crowd
 from tests.rig.clock import Clock
+from tests.rig.hooked import HookedDynamoDB
 from tests.rig.rig import Rig
 from tests.tools import free_port
 from tests.waiting import eventually
@@ -22,9 +21,8 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def tables(ministack_url: str) -> Iterator[Tables]:
-    """Empty tables, by the app's own client but for its connections: the environments share it."""
-    config = DYNAMODB.merge(Config(max_pool_connections=100))
-    tables = Tables(boto3.client("dynamodb", endpoint_url=ministack_url, config=config))
+    """Empty tables, by the app's own client, which the environments share."""
+    tables = Tables(boto3.client("dynamodb", endpoint_url=ministack_url), HookedDynamoDB(ministack_url))
     yield tables
     tables.delete()
 

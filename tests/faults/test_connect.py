@@ -1,4 +1,4 @@
-"""A handshake that fails leaves nothing; one that has registered its connection does not fail."""
+"""``$connect`` and its faults: before a connection is registered nothing stays, then nothing fails it."""
 
 import json
 from collections.abc import Callable

@@ -38,7 +38,7 @@ def test_the_last_word_reaches_one_that_has_room_for_it_by_then() -> None:
         town.sockets.slow.add(slow)
         # Just after the last round it reads.
         last = number == MOST_UNREAD - 1
-        meanwhile = (town.lambdas.requests - 1, lambda: town.sockets.slow.clear()) if last else None
+        meanwhile = {len(town.lambdas.requests) - 1: town.sockets.slow.clear} if last else None
         town.say(ann, "hi", meanwhile=meanwhile)
     [goodbye] = town.events(slow, "goodbye")
     assert (goodbye["code"], goodbye["retryAfter"]) == ("slow_reader", 1)

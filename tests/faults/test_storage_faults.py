@@ -13,7 +13,7 @@ from tests.rig.faults import StorageFault, StorageFaults, counted, in_turn
 from tests.rig.rig import Rig
 from tests.waiting import eventually
 
-# What botocore tries: see DYNAMODB in bootstrap.py.
+# What the client tries: see aws/dynamodb.py.
 ATTEMPTS = 4
 
 

@@ -1,6 +1,7 @@
 """The chat as Chalice's test client sees it, on a real DynamoDB."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import boto3
 import pytest
@@ -10,6 +11,7 @@ from chalice.test import Client
 import app
 from chalicelib.actions.call import Action
 from chalicelib.actions.table import ACTIONS
+from chalicelib.aws.dynamodb import DynamoDB
 from chalicelib.bootstrap import build_chat, build_operations
 from tests.functional.clients import People
 from tests.functional.dynamodb_local import dynamodb_local
@@ -18,7 +20,14 @@ from tests.functional.queues import Queues
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks, serving
 from tests.rig.clock import Clock
-from tests.rig.dynamodb import DynamoDB
+from tests.rig.dynamodb import DynamoDB as RigsDynamoDB
+from tests.rig.hooked import HookedDynamoDB
+
+# boto3's client of DynamoDB, which is the reference, and ours.
+CLIENTS: Mapping[str, Callable[[str], Any]] = {
+    "boto3": lambda url: boto3.client("dynamodb", endpoint_url=url),
+    "ours": DynamoDB,
+}
 
 
 @pytest.fixture(scope="session")
@@ -43,29 +52,29 @@ def callbacks(callbacks_server: Callbacks) -> Iterator[Callbacks]:
 
 @pytest.fixture(params=["ministack_url", "dynamodb_local_url", "rig"])
 def tables_everywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
-    """Empty tables on every DynamoDB that there is, and on the rig's own."""
+    """Empty tables on every DynamoDB that there is, and on the rig's own, by boto3."""
     if request.param == "rig":
-        yield Tables(DynamoDB())
-    else:
-        yield from _tables_at(request.getfixturevalue(request.param))
+        yield Tables(RigsDynamoDB())
+        return
+    url = request.getfixturevalue(request.param)
+    tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
+    yield tables
+    tables.delete()
 
 
 @pytest.fixture(params=["ministack_url", "dynamodb_local_url"])
 def tables_anywhere(request: pytest.FixtureRequest) -> Iterator[Tables]:
-    """Empty tables on every DynamoDB that there is, for up to 50 threads."""
-    yield from _tables_at(request.getfixturevalue(request.param))
-
-
-def _tables_at(url: str) -> Iterator[Tables]:
-    tables = Tables(boto3.client("dynamodb", endpoint_url=url, config=Config(max_pool_connections=50)))
+    """Empty tables on every DynamoDB that there is, for the chat's own client."""
+    url = request.getfixturevalue(request.param)
+    tables = Tables(boto3.client("dynamodb", endpoint_url=url), HookedDynamoDB(url))
     yield tables
     tables.delete()
 
 
 @pytest.fixture
 def tables(ministack_url: str) -> Iterator[Tables]:
-    """Empty tables on MiniStack."""
-    tables = Tables(boto3.client("dynamodb", endpoint_url=ministack_url))
+    """Empty tables on MiniStack, for the chat's own client."""
+    tables = Tables(boto3.client("dynamodb", endpoint_url=ministack_url), HookedDynamoDB(ministack_url))
     yield tables
     tables.delete()
 

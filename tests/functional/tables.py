@@ -13,13 +13,18 @@ TEMPLATE = Path(__file__).parents[2] / "resources.json"
 class Tables:
     """Three tables of this test's own.
 
+    Args:
+        admin: boto3's DynamoDB client, which makes the tables and looks into them.
+        client: What the chat is given; boto3's too by default.
+
     Attributes:
-        client: boto3's DynamoDB client.
+        client: What the chat is given.
         connections: Name of the table of connections; likewise ``rooms`` and ``messages``.
     """
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
+    def __init__(self, admin: Any, client: Any = None) -> None:
+        self.client = client or admin
+        self._admin = admin
         prefix = f"T{uuid.uuid4().hex[:12]}-"
         resources = json.loads(TEMPLATE.read_text())["Resources"]
         self.connections = self._create(prefix, resources["Chat"])
@@ -36,7 +41,7 @@ class Tables:
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """All items of a table."""
-        pages = self.client.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+        pages = self._admin.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return [item for page in pages for item in page["Items"]]
 
     def registry(self) -> list[str]:
@@ -47,13 +52,13 @@ class Tables:
     def delete(self) -> None:
         """Delete the tables, there or not."""
         for table in (self.connections, self.rooms, self.messages):
-            with suppress(self.client.exceptions.ResourceNotFoundException):
-                self.client.delete_table(TableName=table)
+            with suppress(self._admin.exceptions.ResourceNotFoundException):
+                self._admin.delete_table(TableName=table)
 
     def _create(self, prefix: str, resource: dict[str, Any]) -> str:
         properties = resource["Properties"]
         name = prefix + uuid.uuid4().hex[:6]
-        self.client.create_table(
+        self._admin.create_table(
             TableName=name,
             AttributeDefinitions=properties["AttributeDefinitions"],
             KeySchema=properties["KeySchema"],

@@ -241,9 +241,9 @@ def test_a_socket_that_is_slow_for_ever_costs_a_post_a_sending_and_slows_nobody(
     results = [api.send_many(everyone, str(number), deadline()) for number in range(100)]
     for result in results:
         assert sorted(result.delivered) == others
-        assert (result.slow + result.throttled, result.failed) == ([slow], {})
-    # The first sendings may need some tries to find out.
-    assert [result.slow for result in results[3:]] == [[slow]] * 97
+        assert (result.slow + result.unsure, result.failed) == ([slow], {})
+    # The first sendings may be needed to find out.
+    assert [result.slow for result in results[5:]] == [[slow]] * 95
     assert callbacks.injected["429"] <= 100 + 3 * 4
     assert api._pool._pace.concurrency == api.max_concurrency
     callbacks.answers.clear()

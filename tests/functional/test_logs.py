@@ -13,7 +13,7 @@ from tests.rig.clock import Clock
 
 
 def test_one_line_for_each_invocation(people: People, callbacks: Callbacks, clock: Clock, log: Log) -> None:
-    ann, gone = people.connected(name="ann"), people.connected()
+    gone, ann = people.connected(), people.connected(name="ann")
     clock.now += 60
     callbacks.answers[gone.id] = [410]
     ann.say("hi")
@@ -21,14 +21,14 @@ def test_one_line_for_each_invocation(people: People, callbacks: Callbacks, cloc
     ann.disconnect()
     assert [line["message"] for line in log.lines] == [
         "connect",
+        "connect",
         # A worker told the others of her.
         "deliver",
-        "connect",
         "message",
         "message",
         "disconnect",
     ]
-    told, _, said, bad = log.lines[1:5]
+    told, said, bad = log.lines[2:5]
     assert (told["action"], told["outcome"], told["age_ms"]) == ("presence", "ok", 0)
     assert said["level"] == bad["level"] == "INFO"
     assert said["connection_id"] == ann.id
@@ -49,6 +49,7 @@ def test_a_fault_of_ours_is_an_error_with_its_cause(people: People, tables: Tabl
         "ResourceNotFoundException",
     )
     assert "GetItem" in line["cause"]
+    assert line["aws_request_id"]
     assert any("connections.py" in frame for frame in line["stack"])
 
 

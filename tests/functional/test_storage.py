@@ -1,24 +1,28 @@
 """The contract of the storage layer, on every DynamoDB that there is."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
+import boto3
 import pytest
-from botocore.exceptions import ClientError
 
+from chalicelib.aws.errors import refusals
 from chalicelib.errors import StorageUnavailable
 from chalicelib.storage.connection import Connection
 from chalicelib.storage.connections import Connections
 from chalicelib.storage.faults import WRITE_TRIES
-from chalicelib.storage.heads import Head, Heads
+from chalicelib.storage.heads import Head, Heads, Sent
 from chalicelib.storage.messages import Draft, Messages
 from chalicelib.storage.presence import Crossing
 from chalicelib.storage.rooms import Member, Rooms
 from chalicelib.wire.events import Form
+from tests.functional.conftest import CLIENTS
 from tests.functional.tables import Tables
 from tests.rig.clock import Clock
-from tests.rig.faults import Faults, cancelled
+from tests.rig.dynamodb import DynamoDB as RigsDynamoDB
+from tests.rig.raw_server import Between, RawServer, refusal, response
 
 ANN = Connection(
     id="Ann00000000000A=",
@@ -33,9 +37,46 @@ NOW_MS = 1_700_000_000_000
 BOB = replace(ANN, id="Bob00000000000A=", name=None, form=Form.JSON, rooms=frozenset({"lobby"}))
 
 
+# A DynamoDB that is served, and who talks to it.
+SERVED = list(product(["ministack_url", "dynamodb_local_url"], CLIENTS))
+RIG = "rig", ""
+# What is served can be answered in DynamoDB's place.
+served = pytest.mark.parametrize("place", SERVED, indirect=True, ids="-".join)
+
+
+@dataclass
+class Place:
+    """A DynamoDB, by one client: its URL, and how the client is made for a URL."""
+
+    url: str
+    make: Callable[[str], Any]
+
+
+@pytest.fixture(params=[*SERVED, RIG], ids="-".join)
+def place(request: pytest.FixtureRequest) -> Place:
+    name, client = request.param
+    if request.param == RIG:
+        return Place("", lambda url: RigsDynamoDB())
+    return Place(request.getfixturevalue(name), CLIENTS[client])
+
+
 @pytest.fixture
-def tables(tables_everywhere: Tables) -> Tables:
-    return tables_everywhere
+def tables(place: Place) -> Iterator[Tables]:
+    """Empty tables on every DynamoDB that there is, used by each client."""
+    client = place.make(place.url)
+    admin = boto3.client("dynamodb", endpoint_url=place.url) if place.url else client
+    tables = Tables(admin, client)
+    yield tables
+    tables.delete()
+
+
+@pytest.fixture
+def faults(place: Place, tables: Tables) -> Iterator[Between]:
+    """The same, and what is told to it is answered in DynamoDB's place."""
+    between = Between(place.url)
+    with RawServer(between) as server:
+        tables.client = place.make(server.url)
+        yield between
 
 
 @pytest.fixture
@@ -182,7 +223,7 @@ def test_removing_a_membership(connections: Connections, rooms: Rooms, tables: T
     assert [member.id for member in members(rooms, "lobby")] == [ANN.id]
 
 
-def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
+def test_no_error_of_a_client_leaves_storage(tables: Tables) -> None:
     heads = Heads(tables.client, "NoSuchTable", 30)
     connections = Connections(tables.client, "NoSuchTable", "NoSuchTable", heads)
     rooms = Rooms(tables.client, "NoSuchTable")
@@ -204,9 +245,9 @@ def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
         lambda: messages.position("lobby"),
         lambda: heads.members_changed("lobby", 1),
         lambda: heads.take_over("lobby", "lease"),
-        lambda: heads.renew("lobby", "lease", 1, 1, "renewed"),
-        lambda: heads.finish("lobby", "lease", 1, 1),
-        lambda: heads.release("lobby", "lease", 1, 1),
+        lambda: heads.renew("lobby", "lease", Sent(1, 1), "renewed"),
+        lambda: heads.finish("lobby", "lease", Sent(1, 1)),
+        lambda: heads.release("lobby", "lease", Sent(1, 1)),
         lambda: heads.mend("lobby", 1, 1),
         lambda: heads.plan_occupancy("lobby", 1, 1),
         lambda: heads.occupancy_told("lobby"),
@@ -219,54 +260,59 @@ def test_no_error_of_botocore_leaves_storage(tables: Tables) -> None:
     for call in calls:
         with pytest.raises(StorageUnavailable) as caught:
             call()
-        assert isinstance(caught.value.__cause__, ClientError)
+        assert isinstance(caught.value.__cause__, refusals())
 
 
+@served
 @pytest.mark.parametrize(
     "reason", ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"]
 )
 def test_a_transaction_that_meets_what_passes_is_tried_again(
-    connections: Connections, tables: Tables, reason: str
+    faults: Between, connections: Connections, reason: str
 ) -> None:
-    refusal = cancelled("None", reason, "None")
-    faults = Faults(tables.client, "TransactWriteItems", [refusal, refusal, None])
+    refused = cancelled("None", reason, "None")
+    faults.answers["TransactWriteItems"] = [refused, refused]
     connections.add(ANN)
-    assert faults.calls == 3
+    assert faults.requests["TransactWriteItems"] == 3
     assert connections.get(ANN.id) == ANN
 
 
+@served
 @pytest.mark.parametrize(
-    "code", ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"]
+    "code", ["TransactionConflictException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"]
 )
-def test_a_write_that_is_throttled_is_tried_again(
-    connections: Connections, tables: Tables, code: str
+def test_a_write_that_meets_what_passes_is_tried_again(
+    faults: Between, connections: Connections, tables: Tables, code: str
 ) -> None:
     connections.add(ANN)
-    # Given in place of botocore's own tries.
-    refusal = {"Error": {"Code": code, "Message": "too much"}}
-    faults = Faults(tables.client, "DeleteItem", [dict(refusal), dict(refusal), None])
+    faults.answers["DeleteItem"] = [refusal(code)] * 2
     assert connections.remove(ANN.id) is not None
-    assert faults.calls >= 3
+    assert faults.requests["DeleteItem"] >= 3
     assert tables.registry() == []
 
 
+@served
 def test_a_transaction_that_always_meets_another_is_given_up(
-    connections: Connections, tables: Tables
+    faults: Between, connections: Connections
 ) -> None:
-    faults = Faults(tables.client, "TransactWriteItems", [cancelled("TransactionConflict") for _ in range(9)])
+    faults.answers["TransactWriteItems"] = [cancelled("TransactionConflict")] * 9
     with pytest.raises(StorageUnavailable):
         connections.add(ANN)
-    assert faults.calls == WRITE_TRIES
+    assert faults.requests["TransactWriteItems"] == WRITE_TRIES
 
 
-def test_what_a_batch_leaves_is_done_by_the_next(connections: Connections, tables: Tables) -> None:
+@served
+def test_what_a_batch_leaves_is_done_by_the_next(
+    faults: Between, connections: Connections, tables: Tables
+) -> None:
     connections.add(ANN)
     key = {"roomId": {"S": "cats"}, "connectionid": {"S": ANN.id}}
     left = {tables.rooms: [{"DeleteRequest": {"Key": key}}]}
+    before = faults.requests["BatchWriteItem"]
     # The batch is not done at all, and says so for one of its two: only that one is asked for again.
-    faults = Faults(tables.client, "BatchWriteItem", [{"UnprocessedItems": left}, None])
+    faults.answers["BatchWriteItem"] = [response(200, {"UnprocessedItems": left})]
     connections.remove(ANN.id)
-    assert faults.calls == 2
+    assert faults.requests["BatchWriteItem"] == before + 2
     [row] = tables.registry()
     assert "lobby" in row
 
@@ -283,3 +329,30 @@ def test_joins_at_once_are_no_more_than_a_connection_can_have(
         connections.join(BOB, "birds")
     assert members(rooms, "birds") == []
     assert connections.get(BOB.id) == replace(BOB, rooms=BOB.rooms | {"dogs"})
+
+
+@served
+def test_an_answer_that_is_lost_changes_nothing(
+    faults: Between, connections: Connections, tables: Tables
+) -> None:
+    connections.add(ANN)
+    before = tables.registry()
+    connections.remove(ANN.id)
+    failed = response(503, b"")
+    for operation in (
+        "GetItem",
+        "PutItem",
+        "UpdateItem",
+        "DeleteItem",
+        "BatchWriteItem",
+        "TransactWriteItems",
+    ):
+        faults.answers[operation] = [failed]
+    connections.add(ANN)
+    assert tables.registry() == before
+
+
+def cancelled(*codes: str) -> bytes:
+    """The answer to a transaction that did not happen, for these reasons."""
+    reasons = [{"Code": code} for code in codes]
+    return refusal("TransactionCanceledException", CancellationReasons=reasons)

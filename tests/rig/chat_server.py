@@ -376,8 +376,8 @@ class ChatServer:
     ) -> StoredMessages:
         log, taken = self.logs[room], self._taken[room]
         same = epoch in (None, self.epoch)
-        start = 0 if not same or after is None else after
         end = taken if before is None else before - 1
+        start = max(0, end - self.numbers) if after is None else after if same else 0
         through = end if after is None else min(end, start + self.numbers)
         rest = [message for message in log if max(start, self.expired) < message.seq <= through]
         messages = rest[-limit:] if after is None else rest[:limit]
@@ -388,7 +388,7 @@ class ChatServer:
             seq=taken,
             epoch=self.epoch if taken else None,
             messages=messages,
-            more=len(rest) > limit or through < end,
+            more=len(rest) > limit or through < end or (after is None and start > self.expired),
             complete=same and (after or 0) >= self.expired,
             through=through,
             ref=ref,

@@ -1,13 +1,13 @@
 """The death of a process at a chosen point between two of its requests, and what others do meanwhile."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-# Something to do before a process makes its next request after so many.
-Meanwhile = tuple[int, Callable[[], object]]
+# What others do before a process makes its next request, after so many.
+Meanwhile = Mapping[int, Callable[[], object]]
 
 
 class Crash(BaseException):
@@ -20,13 +20,13 @@ class Process:
 
     Attributes:
         left: How many requests it makes before it dies; None for as many as it likes.
-        meanwhile: What another process does between two of its requests.
-        requests: How many it has made.
+        meanwhile: What other processes do between two of its requests.
+        requests: Those that it has made: operations of DynamoDB, or what whoever called ``point`` said.
     """
 
     left: int | None = None
-    meanwhile: Meanwhile | None = None
-    requests: int = 0
+    meanwhile: Meanwhile = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
 
 
 class Crashes:
@@ -52,9 +52,9 @@ class Crashes:
 
         Args:
             dies_after: As for ``after``.
-            meanwhile: What somebody else does at a point in between.
+            meanwhile: What others do between two of its requests.
         """
-        outer, inner = self._process, Process(dies_after, meanwhile)
+        outer, inner = self._process, Process(dies_after, meanwhile or {})
         self._thread.process = inner
         try:
             yield inner
@@ -66,16 +66,15 @@ class Crashes:
         """How many requests this thread has left; None for as many as it likes."""
         return self._process.left
 
-    def point(self, **_: Any) -> None:
+    def point(self, request: str = "", **event: Any) -> None:
         """A request is about to be made."""
         process = self._process
-        if process.meanwhile is not None and process.meanwhile[0] == process.requests:
-            (_, work), process.meanwhile = process.meanwhile, None
+        if (work := process.meanwhile.get(len(process.requests))) is not None:
             work()
         if process.left == 0:
             # Nor does the dead process make another one, in a ``finally`` for instance.
             raise Crash
-        process.requests += 1
+        process.requests.append(event["model"].name if event else request)
         if process.left is not None:
             process.left -= 1
 

@@ -200,15 +200,13 @@ class Functions:
     def _counting_posts(self, start_many: StartMany) -> StartMany:
         """Each post is a point at which the process can die: those before it have been sent."""
 
-        def start_counted(
-            connection_ids: Sequence[str], payload: str, deadline: float, patient: bool = False
-        ) -> Future[SendResult]:
+        def start_counted(connection_ids: Sequence[str], *given: Any, **named: Any) -> Future[SendResult]:
             left = self._crashes.left
             if left is not None and left < len(connection_ids):
-                start_many(connection_ids[:left], payload, deadline).result()
+                start_many(connection_ids[:left], *given, **named).result()
             for _ in connection_ids:
                 self._crashes.point()
-            return start_many(connection_ids, payload, deadline, patient)
+            return start_many(connection_ids, *given, **named)
 
         return start_counted
 

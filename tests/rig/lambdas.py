@@ -6,6 +6,7 @@ What is between them is in the test's hands: a clock, the sockets, and the queue
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from chalicelib.actions.call import Services
@@ -74,7 +75,7 @@ class Lambdas:
         worklist: The queue.
         chats: The Lambdas.
         log: What they have logged.
-        requests: How many the last run has made, posts among them.
+        requests: What the last run has asked of DynamoDB, and each ``post`` and ``put`` on the queue.
     """
 
     def __init__(
@@ -92,10 +93,10 @@ class Lambdas:
         self.settings = settings or Settings(rate_per_second=0)
         self.clock = Clock(1_700_000_000)
         self.sockets = Sockets()
-        self.sockets.before_post = crashes.point
-        self.worklist = Worklist(self.clock, crashes.point)
+        self.sockets.before_post = partial(crashes.point, "post")
+        self.worklist = Worklist(self.clock, partial(crashes.point, "put"))
         self.log = Log()
-        self.requests = 0
+        self.requests: list[str] = []
         self._parts = parts or Parts()
         self._page_size = page_size
         self._sleep = sleep or self.clock.sleep
@@ -168,7 +169,7 @@ class Lambdas:
             connection_id: Whose event it is.
             on: Which of the Lambdas runs it.
             dies_after: After how many of its requests it dies.
-            meanwhile: What somebody else does between two of its requests.
+            meanwhile: What others do between two of its requests.
             seconds: How much time it has.
             fields: What is in the event.
         """
@@ -190,15 +191,13 @@ class Lambdas:
         )
 
     def ask(self, connection_id: str, frame: Mapping[str, Any], **run: Any) -> dict[str, Any] | None:
-        """Send a frame, and give the one reply to it; None where the handler has died, told or not.
-
-        The frame needs a ``ref``, which tells the reply from what else comes.
-        """
+        """Send a frame, and give the one reply to it; None where the handler has died, told or not."""
         had = len(self.sockets.inboxes[connection_id])
         if self.run("message", connection_id, body=json.dumps(frame), **run) is None:
             return None
         new = self.sockets.inboxes[connection_id][had:]
-        [reply] = [event for event in new if event.get("ref") == frame["ref"]]
+        # Replies have a place for the reference of what they answer, and nothing else has.
+        [reply] = [event for event in new if "ref" in event and event["ref"] == frame.get("ref")]
         return reply
 
     def work(

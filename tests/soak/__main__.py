@@ -19,13 +19,13 @@ import tempfile
 from pathlib import Path
 
 import boto3
-from botocore.config import Config
 
-from chalicelib.bootstrap import DYNAMODB
+from chalicelib.aws import connection
 from local.account import environment
 from local.emulator import Emulator
 from tests.functional.log import Log
 from tests.functional.tables import Tables
+from tests.rig.hooked import HookedDynamoDB
 from tests.soak.soak import WRONG, Soak
 from tests.tools import free_port
 
@@ -47,8 +47,8 @@ def main() -> int:
         Emulator(free_port(), Path(folder)) as emulator,
     ):
         # An emulator that is busy is no fault.
-        config = DYNAMODB.merge(Config(max_pool_connections=100, read_timeout=30))
-        tables = Tables(boto3.client("dynamodb", endpoint_url=emulator.url, config=config))
+        connection.READ_SECONDS = 30.0
+        tables = Tables(boto3.client("dynamodb", endpoint_url=emulator.url), HookedDynamoDB(emulator.url))
         log = Log()
         figures = Soak(tables, log.logger, options.seed, progress=_show).run(options.minutes)
     print(file=sys.stderr)

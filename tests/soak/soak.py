@@ -293,14 +293,16 @@ class Soak:
     async def _read_wire(self) -> None:
         """Take down what has gone to the sockets since the last time."""
         received = await asyncio.wrap_future(self._rig.do(self._rig.callbacks.take_received))
-        read: dict[str, tuple[str, int] | None] = {}
+        read: dict[str, list[tuple[str, int]]] = {}
         for connection_id, payloads in received.items():
             for payload in payloads:
                 if payload not in read:
                     event = json.loads(payload)
-                    read[payload] = (event["room"], event["seq"]) if event["type"] == "message" else None
-                if (message := read[payload]) is not None:
-                    self._wire.messages[connection_id][message] += 1
+                    messages = {"message": [event], "messages": event.get("messages")}.get(
+                        event["type"]
+                    ) or []
+                    read[payload] = [(message["room"], message["seq"]) for message in messages]
+                self._wire.messages[connection_id].update(read[payload])
 
     def _so_far(self, part: float) -> str:
         return (

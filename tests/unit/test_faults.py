@@ -1,11 +1,12 @@
 """Which writes are tried again, how often, and after how long."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 
+from chalicelib.aws.dynamodb import DynamoDB
+from chalicelib.aws.errors import refusals
 from chalicelib.storage.faults import WRITE_TRIES, transact, write
 from tests.rig.faults import cancelled
 
@@ -19,9 +20,9 @@ REASONS = ["TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingEr
 
 
 class Table:
-    """Stands for boto3's client: fails with these answers, in turn, and then does what is asked."""
+    """Stands for a client: fails with these answers, in turn, and then does what is asked."""
 
-    exceptions = boto3.client("dynamodb", region_name="eu-west-1").exceptions
+    exceptions: ClassVar[Any]
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.answers = list(answers)
@@ -36,10 +37,20 @@ class Table:
         if not self.answers:
             return {"done": arguments}
         answer = self.answers.pop(0)
-        kind = self.exceptions.from_code(answer["Error"]["Code"])
-        raise kind(answer, "PutItem")  # type: ignore[arg-type]
+        kind = getattr(self.exceptions, answer["Error"]["Code"], self.exceptions.ClientError)
+        raise kind(answer, "PutItem")
 
     transact_write_items = put_item
+
+
+@pytest.fixture(
+    params=[boto3.client("dynamodb", region_name="eu-west-1").exceptions, DynamoDB.exceptions],
+    ids=["boto3", "ours"],
+    autouse=True,
+)
+def exceptions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail as each of the clients does."""
+    monkeypatch.setattr(Table, "exceptions", request.param, raising=False)
 
 
 def refused(code: str) -> dict[str, Any]:
@@ -64,7 +75,7 @@ def test_as_the_reason_of_a_transaction_too(reason: str) -> None:
 @pytest.mark.parametrize("code", ALONE)
 def test_what_does_not_pass_in_time_is_raised(code: str) -> None:
     table = Table(*[refused(code)] * 99)
-    with pytest.raises(ClientError, match=code):
+    with pytest.raises(refusals(), match=code):
         write(table.put_item, table.sleep, Item="item")
     assert table.requests == WRITE_TRIES
 
@@ -72,14 +83,14 @@ def test_what_does_not_pass_in_time_is_raised(code: str) -> None:
 @pytest.mark.parametrize("reason", REASONS)
 def test_as_the_reason_of_a_transaction_neither(reason: str) -> None:
     table = Table(*[cancelled(reason, "None")] * 99)
-    with pytest.raises(ClientError, match="cancelled"):
+    with pytest.raises(refusals(), match="cancelled"):
         transact(table, ["one", "two"], table.sleep)  # type: ignore[list-item]
     assert table.requests == WRITE_TRIES
 
 
 def test_when_patience_is_at_its_end_no_other_try_begins() -> None:
     table = Table(*[refused("ThrottlingException")] * 99)
-    with pytest.raises(ClientError):
+    with pytest.raises(refusals()):
         write(table.put_item, table.sleep, patience=0, Item="item")
     assert table.requests == 1
 
@@ -98,7 +109,7 @@ def test_when_patience_is_at_its_end_no_other_try_begins() -> None:
 )
 def test_what_stays_is_raised_at_once(answer: dict[str, Any]) -> None:
     table = Table(answer)
-    with pytest.raises(ClientError):
+    with pytest.raises(refusals()):
         write(table.put_item, table.sleep, Item="item")
     assert (table.requests, table.slept) == (1, [])
 

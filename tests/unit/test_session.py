@@ -1,6 +1,7 @@
 import pytest
 
-from chalicelib.gateway.session import GatewaySession, local_endpoint
+from chalicelib.gateway.callback_url import local_endpoint
+from chalicelib.gateway.session import GatewaySession
 
 AWS = "https://a1b2.execute-api.us-east-1.amazonaws.com/dev"
 
