@@ -22,6 +22,7 @@ class Town:
     Args:
         page_size: Memberships that are read at once.
         number: How many Lambdas there are.
+        after: The same chat with other settings, before this.
         settings: Of the chat; without them it has no rates.
 
     Attributes:
@@ -29,8 +30,10 @@ class Town:
         lambdas: The chat.
     """
 
-    def __init__(self, *, page_size: int = 1000, number: int = 1, **settings: Any) -> None:
-        self.tables = Tables(DynamoDB())
+    def __init__(
+        self, *, page_size: int = 1000, number: int = 1, after: "Town | None" = None, **settings: Any
+    ) -> None:
+        self.tables = after.tables if after else Tables(DynamoDB())
         self.lambdas = Lambdas(
             self.tables,
             Crashes(self.tables.client),
@@ -39,7 +42,9 @@ class Town:
             page_size=page_size,
         )
         self.sockets, self.worklist = self.lambdas.sockets, self.lambdas.worklist
-        self._ids = (f"c{number:013}=" for number in count())
+        self._ids = after._ids if after else (f"c{number:013}=" for number in count())
+        if after:
+            self.lambdas.clock.now = after.lambdas.clock.now
         self._refs = (f"r{number}" for number in count())
 
     def arrive(self, name: str | None = None, *rooms: str, **run: Any) -> str:
