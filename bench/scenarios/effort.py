@@ -74,7 +74,7 @@ class Meter:
             "requests_per_s": round(account.taken.total() / seconds, 1),
             "quota_share": round(account.taken.total() / seconds / self._stage.limits.requests, 3),
             "requests": dict(account.taken),
-            "refused": dict(account.refused),
+            "refusals": dict(account.refused),
             "posted": dict(self._stage.sockets.posted),
             "throttled_keys": sum(self._stage.partitions.throttled.values()),
             "most_invocations": account.most_running,

@@ -195,6 +195,19 @@ class TestInvocations:
         assert ann.ask("ping")["type"] == "pong"
         assert len(tables.items(tables.connections)) == 2
 
+    def test_one_that_takes_too_long_is_ended(
+        self, rig: Rig, crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ann = crowd.connect_json("ann")
+        rig.settle()
+        monkeypatch.setattr("tests.rig.functions.SECONDS", 0.0)
+        ann.send({"action": "ping"})
+        assert eventually(lambda: any("Internal server error" in line for line in ann.lines))
+        assert eventually(lambda: rig.functions.crashed == 1)
+        assert eventually(lambda: not rig.functions.running)
+        monkeypatch.undo()
+        assert ann.ask("ping")["type"] == "pong"
+
     def test_a_message_of_the_queue_comes_later(self, rig: Rig) -> None:
         with self.all_running(rig):
             rig.queues.put("no task")

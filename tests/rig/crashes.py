@@ -1,6 +1,7 @@
 """The death of a process at a chosen point between two of its requests, and what others do meanwhile."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,11 +21,13 @@ class Process:
 
     Attributes:
         left: How many requests it makes before it dies; None for as many as it likes.
+        ends_at: When its time is up, by ``time.monotonic``: it dies at its first request after that.
         meanwhile: What other processes do between two of its requests.
         requests: Those that it has made: operations of DynamoDB, or what whoever called ``point`` said.
     """
 
     left: int | None = None
+    ends_at: float = float("inf")
     meanwhile: Meanwhile = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
@@ -42,9 +45,14 @@ class Crashes:
         self._thread = threading.local()
         client.meta.events.register("before-call.dynamodb", self.point)
 
-    def after(self, requests: int | None) -> None:
-        """Die after so many more requests of this thread; None for never, and to live again."""
-        self._thread.process = Process(requests)
+    def after(self, requests: int | None, ends_at: float = float("inf")) -> None:
+        """Die after so many more requests of this thread; None for never, and to live again.
+
+        Args:
+            requests: How many.
+            ends_at: When its time is up in any case, by ``time.monotonic``.
+        """
+        self._thread.process = Process(requests, ends_at)
 
     @contextmanager
     def process(self, dies_after: int | None, meanwhile: Meanwhile | None = None) -> Iterator[Process]:
@@ -54,7 +62,7 @@ class Crashes:
             dies_after: As for ``after``.
             meanwhile: What others do between two of its requests.
         """
-        outer, inner = self._process, Process(dies_after, meanwhile or {})
+        outer, inner = self._process, Process(dies_after, meanwhile=meanwhile or {})
         self._thread.process = inner
         try:
             yield inner
@@ -71,7 +79,7 @@ class Crashes:
         process = self._process
         if (work := process.meanwhile.get(len(process.requests))) is not None:
             work()
-        if process.left == 0:
+        if process.left == 0 or time.monotonic() > process.ends_at:
             # Nor does the dead process make another one, in a ``finally`` for instance.
             raise Crash
         process.requests.append(event["model"].name if event else request)

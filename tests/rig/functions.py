@@ -39,14 +39,18 @@ class Throttled(Failed):
 
 
 class Context:
-    """What Lambda hands a handler beside the event."""
+    """What Lambda hands a handler beside the event.
+
+    Attributes:
+        ends_at: When the handler is ended, by ``time.monotonic``.
+    """
 
     def __init__(self) -> None:
-        self._end = time.monotonic() + SECONDS
+        self.ends_at = time.monotonic() + SECONDS
 
     def get_remaining_time_in_millis(self) -> float:
         """What is left of the time-out."""
-        return (self._end - time.monotonic()) * 1000
+        return (self.ends_at - time.monotonic()) * 1000
 
 
 class Functions:
@@ -61,7 +65,8 @@ class Functions:
         most: Environments that there can be; further events wait.
 
     Attributes:
-        account: Says how many invocations there can be, beyond which they fail; None for any number.
+        account: Says how many invocations there can be, beyond which they fail, and lets them be ended at
+            their time-out; None for any number, however long they take.
         begins: Called with the handler and the event of each invocation, in the thread that it runs in.
         made: How many environments there have been.
         crashed: How many of them have died.
@@ -139,9 +144,11 @@ class Functions:
     def _run(self, handler: str, event: dict[str, Any], after: int | None) -> Any:
         environment = self._take()
         self.begins(handler, event)
-        self._crashes.after(after)
+        context = Context()
+        # What takes longer is ended where there are limits: a test may stop for a while.
+        self._crashes.after(after, context.ends_at if self.account is not None else float("inf"))
         try:
-            response = getattr(environment, handler)(event, Context())
+            response = getattr(environment, handler)(event, context)
         except Crash as crash:
             environment.websocket_api.stop()
             with self._lock:
