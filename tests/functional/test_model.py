@@ -545,9 +545,9 @@ class TellsEveryGoing(Presence):
 
 class WithTellingPresence(Connections):
     def __init__(
-        self, client: Any, table: str, rooms_table: str, heads: Heads, clock: Callable[[], float], **more: int
+        self, client: Any, table: str, rooms_table: str, heads: Heads, clock: Callable[[], float], *more: Any
     ) -> None:
-        super().__init__(client, table, rooms_table, heads, clock, **more)
+        super().__init__(client, table, rooms_table, heads, clock, *more)
         self._presence = TellsEveryGoing(client, rooms_table, clock)
 
 
