@@ -545,9 +545,16 @@ class TellsEveryGoing(Presence):
 
 class WithTellingPresence(Connections):
     def __init__(
-        self, client: Any, table: str, rooms_table: str, heads: Heads, clock: Callable[[], float], *more: Any
+        self,
+        client: Any,
+        table: str,
+        rooms_table: str,
+        heads: Heads,
+        clock: Callable[[], float],
+        *more: Any,
+        **named: Any,
     ) -> None:
-        super().__init__(client, table, rooms_table, heads, clock, *more)
+        super().__init__(client, table, rooms_table, heads, clock, *more, **named)
         self._presence = TellsEveryGoing(client, rooms_table, clock)
 
 
