@@ -4,7 +4,6 @@ Nothing is scaled here, and nothing is refused for a quota: it is counted. The c
 chat works, so that a slow machine counts the same, and is put on by the time from one frame to the next.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,8 +24,6 @@ FRAMES, QUICK_FRAMES = 20, 5
 # After which a client's bucket is full, a Lambda has forgotten the members, and all that was put off is
 # done; in s.
 LONG = 120.0
-# How often to look whether all is done, in s.
-POLL = 0.002
 AMPLE = 1e12
 # The longest text that there can be, of the largest characters.
 TEXT = "\N{GRINNING FACE}" * 4_000
@@ -59,13 +56,13 @@ async def play(effort: Effort) -> dict[str, Any]:
                 hostile = stage.person("hostile", ROOM)
                 await stage.gather([hostile])
                 clock.now += LONG
-                await done(stage)
+                await stage.rest()
                 row = await act(stage, clock, hostile, action, members, effort)
                 table.setdefault(action, {})[str(members)] = row
                 hostile.stop()
                 hostile.cut()
                 clock.now += LONG
-                await done(stage)
+                await stage.rest()
     requests = {
         action: [row[str(members)]["requests"] for members in MEMBERS] for action, row in table.items()
     }
@@ -92,11 +89,11 @@ async def act(
                 name, fields = ACTS[action](each) if action in ACTS else (action, {})
                 clock.now += tokens(name, fields, members) / Settings.rate_per_second
                 hostile.request(name, **fields)
-                await done(stage)
+                await stage.rest()
         seconds = clock.now - began
         # What was put off, such as telling how many there are, is on its account too.
         clock.now += LONG
-        await done(stage)
+        await stage.rest()
     account = stage.account
     return {
         "frames": round(account.taken["frame"] / seconds, 1),
@@ -112,11 +109,3 @@ def tokens(action: str, fields: dict[str, Any], members: int) -> int:
     """What a frame takes of its sender's bucket."""
     price = getattr(ACTIONS[action], "price", lambda fields, members: 1)
     return min(int(price(fields, lambda room: members)), Settings.rate_burst)
-
-
-async def done(stage: Stage) -> None:
-    """Wait until nothing is left to do at this time of the clock."""
-    calm = 0
-    while calm < 3:
-        calm = calm + 1 if not stage.functions.running and stage.queues.settled else 0
-        await asyncio.sleep(POLL)

@@ -42,6 +42,8 @@ COUNTS = (
 )
 # How often what is due in the queue is looked for, in s.
 TICK = 0.05
+# How often to look whether all is done at the present time of a clock that stands still, in s.
+POLL = 0.002
 # A thread that computes lets others run after so long, in s: all of AWS shares one core here.
 SWITCH = 0.001
 # Workers that the app has where it does not say so.
@@ -93,7 +95,7 @@ class Stage:
     Args:
         limits: The account's quotas, scaled.
         settings: The app's, beside the tables and those that are scaled.
-        clock: Unix time in s.
+        clock: Unix time in s, which stands still until it is put on; the machine's time where it is None.
 
     Attributes:
         account: What API Gateway and Lambda do.
@@ -127,6 +129,7 @@ class Stage:
         self.ledger = Ledger()
         self.rooms: defaultdict[str, dict[str, Person]] = defaultdict(dict)
         self._silent = False
+        self._stands_still = clock is not None
         template = json.loads((APP.parent / "resources.json").read_text())
         self.tables = self._make_tables(template["Resources"])
         self._queue = template["Resources"]["FanOut"]["Properties"]
@@ -198,15 +201,24 @@ class Stage:
         self.sockets.limited = self.partitions.kept = kept
 
     async def rest(self, seconds: float = 30) -> bool:
-        """Wait until nothing runs and nothing is queued; false where that takes longer."""
+        """Wait until nothing runs and nothing is queued; false where that takes longer.
+
+        What is due later does not count where the clock stands still: there it never comes by itself.
+        """
         deadline = time.monotonic() + seconds
+        pause = POLL if self._stands_still else TICK
         calm = 0
         while calm < 3:
-            calm = calm + 1 if not self.functions.running and self.queues.idle else 0
+            calm = calm + 1 if self._is_idle() else 0
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(pause)
         return True
+
+    def _is_idle(self) -> bool:
+        if self.functions.running:
+            return False
+        return self.queues.settled if self._stands_still else self.queues.idle
 
     def reset(self) -> None:
         """Count anew: requests, posts, units."""
