@@ -11,10 +11,11 @@ from .storage.presence import Change, Crossing
 from .tasks import Task, TaskQueue, TellOccupancy, TellPresence
 from .wire.events import Event, Occupancy, Presence
 
-# A crowd hears its size once in this time at most, in s, and larger ones less often: a member for each of
-# these posts a second.
+# A crowd hears its size once in this time at most, in s. A larger crowd hears it less often: it takes only a
+# small share of the posts that the room's messages may take.
 OCCUPANCY_SECONDS = 5
-OCCUPANCY_POSTS = 500
+LONGEST_OCCUPANCY_SECONDS = 30
+OCCUPANCY_SHARE = 0.05
 
 
 class Announcer:
@@ -25,6 +26,7 @@ class Announcer:
         heads: Where a crowd's next event is planned.
         queue: Where workers are told to.
         presence_members: Members of a room up to which it hears who comes and goes.
+        posts_per_second: Posts that the messages of a room make in a second, at most.
         clock: Unix time in s.
     """
 
@@ -34,12 +36,14 @@ class Announcer:
         heads: Heads,
         queue: TaskQueue,
         presence_members: int,
+        posts_per_second: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._broadcaster = broadcaster
         self._heads = heads
         self._queue = queue
         self._presence_members = presence_members
+        self._posts_per_second = posts_per_second
         self._clock = clock
 
     def tell(
@@ -111,7 +115,7 @@ class Announcer:
             # It is not another number; or one of the next changes is counted, and plans.
             return
         now_ms = int(self._clock() * 1000)
-        seconds = max(OCCUPANCY_SECONDS, change.head.members // OCCUPANCY_POSTS)
+        seconds = self._occupancy_seconds(change.head.members)
         stale_ms = now_ms - 2 * seconds * 1000
         if change.head.occupancy_due >= stale_ms:
             return
@@ -120,6 +124,10 @@ class Announcer:
                 self._queue.put(
                     [TellOccupancy(endpoint=self._broadcaster.endpoint, room=change.room)], seconds
                 )
+
+    def _occupancy_seconds(self, members: int) -> int:
+        share = int(members / (OCCUPANCY_SHARE * self._posts_per_second))
+        return max(OCCUPANCY_SECONDS, min(LONGEST_OCCUPANCY_SECONDS, share))
 
 
 def _has_others(change: Change, but: str | None) -> bool:

@@ -87,7 +87,9 @@ def build_chat(
         settings.prune_after_seconds,
         clock,
     )
-    announcer = Announcer(broadcaster, heads, queue, settings.presence_members, clock)
+    announcer = Announcer(
+        broadcaster, heads, queue, settings.presence_members, settings.room_posts_per_second, clock
+    )
     services = Services(
         settings=settings,
         actions=actions,

@@ -30,7 +30,7 @@ MOST_ATTEMPTS = 5
 # How long what may have been refused for a client that does not read is tried, in s.
 LATE_SECONDS = 0.3
 # Payloads in a row that a client has not read, after which its connection is closed.
-MOST_UNREAD = 5
+MOST_UNREAD = 10
 
 SLOW = Goodbye(
     code="slow_reader", reason="You read too slowly, connect again and ask for what you missed", retry_after=1

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.scenarios.effort import END_SECONDS, Effort, Meter, heard, lost, messages_posted, reached, speak
+from bench.scenarios.effort import Effort, Meter, finish, heard, lost, messages_posted, reached, speak
 from bench.scenarios.stage import Stage
 
 MEMBERS = 1_000
@@ -17,7 +17,7 @@ async def play(effort: Effort) -> dict[str, Any]:
         meter = Meter(stage)
         await speak(people, PER_SECOND, effort.seconds(60, 8))
         figures = meter.figures()
-        await stage.rest(END_SECONDS)
+        await finish(stage)
         figures |= heard(stage)
         pairs = max(1, reached(stage))
         units = stage.sockets.units["message"] + stage.sockets.units["messages"]

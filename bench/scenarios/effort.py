@@ -15,8 +15,11 @@ from tests.rig.limits import Limits
 # How long API Gateway takes for a post and DynamoDB for a request, in s: assumptions, no measurements.
 POST_SECONDS = 0.008
 STORAGE_SECONDS = 0.004
-# How long what is under way at the end of a scenario may take to come, in s.
+# How long what is under way at the end of a scenario may take to come, and how long clients go on making
+# requests that have not been answered, in s.
 END_SECONDS = 30.0
+ASKING_SECONDS = 60.0
+POLL = 0.05
 # How long a log may take to read at the end, in s.
 READ_SECONDS = 120.0
 
@@ -93,6 +96,14 @@ async def speak(people: Sequence[Person], per_second: float, seconds: float, fir
         if there:
             speaker = there[number % len(there)]
             speaker.say(f"{speaker.room} {number} ")
+
+
+async def finish(stage: Stage) -> None:
+    """Wait until all that was said is accepted, and then until nothing is under way."""
+    deadline = time.monotonic() + ASKING_SECONDS
+    while time.monotonic() < deadline and not all(said.accepted for said in stage.ledger.said.values()):
+        await asyncio.sleep(POLL)
+    await stage.rest(END_SECONDS)
 
 
 async def lost(stage: Stage, people: Sequence[Person]) -> int:

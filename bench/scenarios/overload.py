@@ -7,7 +7,7 @@ import asyncio
 import random
 from typing import Any
 
-from bench.scenarios.effort import END_SECONDS, Effort, Meter, heard, lost, speak
+from bench.scenarios.effort import Effort, Meter, finish, heard, lost, speak
 from bench.scenarios.ledger import percentile
 from bench.scenarios.stage import Stage
 
@@ -32,7 +32,7 @@ async def play(effort: Effort) -> dict[str, Any]:
             *(speak(people, PER_SECOND, seconds, chance.random() / PER_SECOND) for people in by_room.values())
         )
         figures = meter.figures()
-        await stage.rest(END_SECONDS)
+        await finish(stage)
         figures |= heard(stage)
         there = stage.sockets.open
         latencies = sorted(stage.ledger.latencies(there))

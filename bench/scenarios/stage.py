@@ -24,6 +24,7 @@ from chalicelib.gateway.sending import SendResult
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
 from chalicelib.logs import make_logger
 from tests.rig.callbacks import Callbacks
+from tests.rig.clock import Clock
 from tests.rig.crashes import Crashes
 from tests.rig.dynamodb import DynamoDB
 from tests.rig.functions import APP, Functions
@@ -95,7 +96,7 @@ class Stage:
     Args:
         limits: The account's quotas, scaled.
         settings: The app's, beside the tables and those that are scaled.
-        clock: Unix time in s, which stands still until it is put on; the machine's time where it is None.
+        clock: Unix time in s; the machine's where it is None.
 
     Attributes:
         account: What API Gateway and Lambda do.
@@ -129,7 +130,7 @@ class Stage:
         self.ledger = Ledger()
         self.rooms: defaultdict[str, dict[str, Person]] = defaultdict(dict)
         self._silent = False
-        self._stands_still = clock is not None
+        self._stands_still = isinstance(clock, Clock)
         template = json.loads((APP.parent / "resources.json").read_text())
         self.tables = self._make_tables(template["Resources"])
         self._queue = template["Resources"]["FanOut"]["Properties"]

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from bench.scenarios.effort import END_SECONDS, Effort, Meter, heard, lost, messages_posted, speak
+from bench.scenarios.effort import Effort, Meter, finish, heard, lost, messages_posted, speak
 from bench.scenarios.person import Person
 from bench.scenarios.stage import Stage, Time
 
@@ -50,7 +50,7 @@ async def play(effort: Effort) -> dict[str, Any]:
         right_s = await counted_right(stage, people, calm)
         await speaking
         figures = meter.figures()
-        await stage.rest(END_SECONDS)
+        await finish(stage)
         others = stage.sockets.posted.total() - messages_posted(stage)
         refused = Counter(status for person in people for status in person.refused)
         return (

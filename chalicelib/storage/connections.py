@@ -221,7 +221,7 @@ class Connections:
                 UpdateExpression=expression,
                 ConditionExpression=condition,
                 ExpressionAttributeValues={":one": {"N": "1"}, **values},
-                ReturnValues="UPDATED_NEW",
+                ReturnValues="ALL_NEW",
             )
             return int(answer["Attributes"]["refused"]["N"])
         return 0

@@ -5,7 +5,7 @@ import itertools
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -56,8 +56,9 @@ class Context:
 class Functions:
     """Runs each event in an environment that runs no other meanwhile, a new one where all are busy.
 
-    An environment is the module ``app`` anew, with a chat and a ``websocket_api`` of its own. One whose
-    process dies is used no more.
+    An environment is the module ``app`` anew, with a chat and a ``websocket_api`` of its own. It serves one
+    handler only, because each handler is a Lambda function of its own. One whose process dies is used no
+    more.
 
     Args:
         build: Makes the chat of an environment.
@@ -85,7 +86,7 @@ class Functions:
         self._crashes = crashes
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="lambda")
         self._lock = threading.Lock()
-        self._idle: list[ModuleType] = []
+        self._idle: defaultdict[str, list[ModuleType]] = defaultdict(list)
         self._orders: list[Order] = []
         self._closed = False
 
@@ -130,7 +131,8 @@ class Functions:
     def forget(self) -> None:
         """End the environments that are idle: the next events meet cold starts."""
         with self._lock:
-            idle, self._idle = self._idle, []
+            idle = [environment for each in self._idle.values() for environment in each]
+            self._idle.clear()
         for environment in idle:
             environment.websocket_api.stop()
 
@@ -142,7 +144,7 @@ class Functions:
         self.forget()
 
     def _run(self, handler: str, event: dict[str, Any], after: int | None) -> Any:
-        environment = self._take()
+        environment = self._take(handler)
         self.begins(handler, event)
         context = Context()
         # What takes longer is ended where there are limits: a test may stop for a while.
@@ -155,11 +157,11 @@ class Functions:
                 self.crashed += 1
             raise Failed(handler) from crash
         except Exception as error:
-            self._give_back(environment)
+            self._give_back(handler, environment)
             raise Failed(handler) from error
         finally:
             self._crashes.after(None)
-        self._give_back(environment)
+        self._give_back(handler, environment)
         return response
 
     def _ordered(self, handler: str, event: dict[str, Any]) -> int | None:
@@ -175,16 +177,16 @@ class Functions:
         if self.account is not None:
             self.account.end()
 
-    def _take(self) -> ModuleType:
+    def _take(self, handler: str) -> ModuleType:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            if self._idle[handler]:
+                return self._idle[handler].pop()
             self.made += 1
         return self._make()
 
-    def _give_back(self, environment: ModuleType) -> None:
+    def _give_back(self, handler: str, environment: ModuleType) -> None:
         with self._lock:
-            self._idle.append(environment)
+            self._idle[handler].append(environment)
 
     def _make(self) -> ModuleType:
         spec = importlib.util.spec_from_file_location(f"app_{next(_NUMBERS)}", APP)

@@ -133,7 +133,9 @@ class Lambdas:
             settings.prune_after_seconds,
             clock,
         )
-        announcer = parts.announcer(broadcaster, heads, queue, settings.presence_members, clock)
+        announcer = parts.announcer(
+            broadcaster, heads, queue, settings.presence_members, settings.room_posts_per_second, clock
+        )
         services = Services(
             settings=settings,
             actions=ACTIONS,

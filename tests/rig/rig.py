@@ -123,6 +123,10 @@ class Rig:
         for kind, faults in parts.items():
             # A copy: it changes meanwhile.
             counts.update({f"{kind}{fault}": times for fault, times in dict(faults).items()})
+        if self.account is not None:
+            counts.update({f"quota: {kind}": times for kind, times in dict(self.account.refused).items()})
+        if self.partitions is not None:
+            counts["quota: partition"] = sum(list(self.partitions.throttled.values()))
         return counts
 
     @property

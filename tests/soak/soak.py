@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 
 from tests.functional.tables import Tables
 from tests.rig.clock import Clock
+from tests.rig.limits import Limits
 from tests.rig.rig import Rig
 from tests.soak.ledger import Accepted, Ledger, Wire
 from tests.soak.schedule import FAULTS, Action, schedule
@@ -41,6 +42,8 @@ WRONG = ("lost", "unsent", "repeated", "disordered", "refused", "pruned_alive")
 ENVIRONMENTS = 16
 # Events under way, those included that wait for an environment, at which nothing new begins.
 MOST_WAITING = 2 * ENVIRONMENTS
+# The quotas of an account, for as many visitors as there are: busy rooms and returning crowds meet them.
+LIMITS = Limits().scaled(50)
 # The largest hall has more members than are sent to inline and kept, the others have fewer.
 SETTINGS = {"CHAT_INLINE_RECIPIENTS": "165", "CHAT_MAX_CONCURRENCY": "8"}
 
@@ -54,6 +57,7 @@ class Soak:
         seed: All that happens follows from it, but for what threads make of it.
         visitors: Most who are there at the same time.
         settings: The app's, beside the tables.
+        limits: The account's quotas.
         healing: See ``HEALING``.
         patience: After how long visitors make a request again, in s.
         progress: Called every second with the figures so far.
@@ -66,6 +70,7 @@ class Soak:
         seed: int,
         visitors: int = 300,
         settings: Mapping[str, str] = SETTINGS,
+        limits: Limits = LIMITS,
         healing: int = HEALING,
         patience: float = 20.0,
         progress: Callable[[str], None] = lambda line: None,
@@ -87,7 +92,7 @@ class Soak:
         tables.client.meta.events.register("before-call.dynamodb.DeleteItem", self._row_deleted)
         self._free_at = dict.fromkeys(ROOMS, 0.0)
         env = {**tables.settings(), **settings}
-        self._rig = Rig(tables.client, env, Clock(1_700_000_000), logger, seed, ENVIRONMENTS)
+        self._rig = Rig(tables.client, env, Clock(1_700_000_000), logger, seed, ENVIRONMENTS, limits)
 
     def run(self, minutes: float) -> dict[str, Any]:
         """Run it, and say what came of it: the figures, those that must be 0 among them."""
