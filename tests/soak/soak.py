@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -42,8 +43,10 @@ WRONG = ("lost", "unsent", "repeated", "disordered", "refused", "pruned_alive")
 ENVIRONMENTS = 16
 # Events under way, those included that wait for an environment, at which nothing new begins.
 MOST_WAITING = 2 * ENVIRONMENTS
-# The quotas of an account, for as many visitors as there are: busy rooms and returning crowds meet them.
-LIMITS = Limits().scaled(50)
+# The quotas of an account, so small that busy rooms and returning crowds meet them. The clock goes in steps
+# of a second, so what comes in during a step can be used at once.
+SCALED = Limits().scaled(35)
+LIMITS = replace(SCALED, request_burst=SCALED.requests)
 # The largest hall has more members than are sent to inline and kept, the others have fewer.
 SETTINGS = {"CHAT_INLINE_RECIPIENTS": "165", "CHAT_MAX_CONCURRENCY": "8"}
 
