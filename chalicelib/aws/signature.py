@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
+import hashlib
 import hmac
 import time
 from collections.abc import Mapping
@@ -37,12 +38,15 @@ class Signature:
             self.headers["x-amz-security-token"] = credentials.token
         self._prefix = f"{ALGORITHM}\n{self.time}\n{scope}\n"
         self._by = f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders="
-        self._key = _signing_key(credentials.secret_key, scope)
+        self._inner, self._outer = _keyed(_signing_key(credentials.secret_key, scope))
 
     def of(self, canonical_request: str) -> str:
         """Sign a canonical request."""
-        to_sign = self._prefix + sha256(canonical_request.encode()).hexdigest()
-        return hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+        # The two hashes of an HMAC. The key is in both already, which hmac would hash in again each time.
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update((self._prefix + sha256(canonical_request.encode()).hexdigest()).encode())
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
     def authorization(self, signed_headers: str) -> str:
         """The header ``authorization`` up to the signature, for these headers, with ``;`` between them."""
@@ -69,6 +73,13 @@ class Signature:
 def amz_date(now: int) -> str:
     """Write a Unix time in s as AWS does."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+
+
+@lru_cache(maxsize=16)
+def _keyed(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """Begin the inner and the outer hash of an HMAC (RFC 2104) with a key of up to 64 bytes."""
+    block = key.ljust(64, b"\0")
+    return sha256(bytes(byte ^ 0x36 for byte in block)), sha256(bytes(byte ^ 0x5C for byte in block))
 
 
 @lru_cache(maxsize=16)

@@ -15,8 +15,8 @@ import httptools
 
 J = TypeVar("J")
 
-# A TLS record is 16 KB at most, a response of API Gateway's far less.
-READ = 65536
+# A response of API Gateway's is far less.
+READ = 4096
 # The socket has nothing to read now, or no room to write.
 NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 

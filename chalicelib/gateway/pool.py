@@ -103,7 +103,7 @@ class Pool:
         while (sending := self._next()) and self._busy < self._pace.concurrency:
             connection = self._take_idle()
             if connection is None:
-                self._open_more(len(sending.waiting))
+                self._open_more(sum(len(each.waiting) for each in self._ready))
                 return
             if not self._begin(connection, sending):
                 self._idle.append(connection)

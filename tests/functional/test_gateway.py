@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from chalice.app import WebsocketAPI, WebsocketDisconnectedError
 from chalicelib.gateway import pool
 from chalicelib.gateway.session import GatewaySession
 from chalicelib.gateway.websocket_api import ManyWebsocketAPI
-from tests.rig.callbacks import Callbacks
+from tests.rig.callbacks import Callbacks, serving
 from tests.rig.posted import OK, PostServer
 from tests.tools import missing
 from tests.waiting import eventually
@@ -63,6 +64,21 @@ def test_never_more_than_the_most_connections(api: ManyWebsocketAPI, redirect: C
         redirect(server.url)
         assert len(api.send_many(ids(200), "hi", deadline()).delivered) == 200
         assert server.opened <= 3
+
+
+def test_all_posts_that_wait_decide_how_many_connections_are_opened(
+    api: ManyWebsocketAPI, redirect: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Answers that do not come would let more be opened.
+    monkeypatch.setattr(pool, "LOOK_SECONDS", PATIENCE)
+    for_one = int(sqrt(40 * pool.FIRST_LATENCY / pool.OPENING_COST) + 1)
+    with serving() as callbacks:
+        redirect(callbacks.url)
+        callbacks.hanging = set(ids(200))
+        sendings = [api.start_many(ids(200)[each::5], "hi", deadline()) for each in range(5)]
+        assert eventually(lambda: callbacks.under_way > for_one)
+        callbacks.release()
+        assert [len(each.result(PATIENCE).delivered) for each in sendings] == [40] * 5
 
 
 PIECES = {
