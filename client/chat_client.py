@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
@@ -37,7 +38,7 @@ from chalicelib.wire.requests import LOBBY, LONGEST_HISTORY
 
 from .connector import Connector, Query
 from .errors import Closed, NoAnswer, RequestFailed
-from .frames import Reply, Told, decode
+from .frames import GatewayError, Reply, Told, decode
 from .outbox import Outbox
 from .presence import PresenceOrder
 from .room_log import Missed, RoomLog
@@ -57,6 +58,8 @@ RESUME_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 # How many rooms' logs are asked for at the same time.
 QUESTIONS_AT_ONCE = 4
+# What a connection is closed with for a frame that the other end does not take: its kind, its text, its size.
+UNACCEPTABLE = {1003, 1007, 1009}
 
 ChatEvent: TypeAlias = Message | Missed | Private | Presence | Occupancy | Typing | Left | Goodbye | Error
 
@@ -77,25 +80,30 @@ class ChatClient:
 
     Requests may be made by any task. Each is sent again over a new connection until it is answered. When the
     server finds one too fast, it and all others wait for as long as the server asks. All of them raise
-    ``RequestFailed`` for the server's ``error``, ``NoAnswer`` when no reply came in time, and ``Closed``
-    when the client is not open.
+    ``RequestFailed`` for the server's ``error``, ``NoAnswer`` when no reply came in time, ``Unsendable`` for
+    what no frame takes, and ``Closed`` when the client is not open. A request that is cancelled is not sent
+    any more.
 
     Args:
         url: The chat's ``ws://`` or ``wss://`` URL.
         name: The user; None for a nameless client.
-        rooms: Rooms to be in from the start.
+        rooms: Names of rooms to be in from the start.
         history: How many old messages of each room to begin with, 100 at most.
         headers: Sent with each handshake.
         token: For a chat that wants one; the name is the token's then.
         ping_seconds: Time between pings; below API Gateway's ten idle minutes.
-        answer_seconds: Time within which a request must be answered. A ping that is not means that the
-            connection is dead.
+        answer_seconds: Time within which a request must be answered; it passes while there is a connection. A
+            ping that is not answered means that the connection is dead.
+        proxy: The URL of a proxy, ``http://``, ``https://`` or ``socks5h://``; True for the one that the
+            environment names (``https_proxy``, ``all_proxy``, but for ``no_proxy``), None for none.
         random: From 0 to 1, for the jitter.
         clock: Monotonic, in s.
         sleep: Waits that many s.
 
     Raises:
-        ValueError: ``history`` is not from 0 to 100.
+        TypeError: An argument is of another type, such as a string for ``rooms``.
+        ValueError: One has a value that cannot be: ``history`` is from 0 to 100, times are above 0, the URL
+            begins with ``ws://`` or ``wss://``.
 
     Attributes:
         name: The user, as the last ``set_name`` left it.
@@ -113,19 +121,20 @@ class ChatClient:
         token: str | None = None,
         ping_seconds: float = PING_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
+        proxy: str | Literal[True] | None = True,
         random: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        if not 0 <= history <= LONGEST_HISTORY:
-            raise ValueError(f"history must be from 0 to {LONGEST_HISTORY}, not {history}")
+        rooms = _checked_rooms(rooms)
+        _check(url, name, token, history, ping_seconds=ping_seconds, answer_seconds=answer_seconds)
         self.name = name
         self.token = token
         self._old_messages = history
         self._ping_seconds = ping_seconds
         self._sleep = sleep
         self._random = random
-        self._connector = Connector(url, headers or {}, lambda: self.token, random, clock, sleep)
+        self._connector = Connector(url, headers or {}, lambda: self.token, proxy, random, clock, sleep)
         self._outbox = Outbox(answer_seconds, random, sleep)
         self._events: asyncio.Queue[ChatEvent | None] = asyncio.Queue()
         self._logs = {room: RoomLog(room, history) for room in rooms}
@@ -144,6 +153,7 @@ class ChatClient:
 
         Raises:
             Refused: The server does not let this client in.
+            ProxyFailed: The proxy does not.
         """
         self._ready = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._connector.run(self._query, self._talk))
@@ -337,20 +347,28 @@ class ChatClient:
             pass
         finally:
             self._tasks = None
-            # Without a name, references end with the connection.
-            self._outbox.lost(resend=self.name is not None or self.token is not None)
+            self._outbox.lost(self._may_resend, unacceptable=socket.close_code in UNACCEPTABLE)
         return goodbye
 
     async def _listen(self, socket: ClientConnection) -> Goodbye | None:
         with suppress(ConnectionClosed):
             async for frame in socket:
                 event = decode(frame)
+                if isinstance(event, GatewayError):
+                    _log.warning("API Gateway: %s (request %s)", event.message, event.request_id)
+                    self._outbox.refused(self._may_resend)
+                    continue
                 if isinstance(event, Goodbye):
                     self._events.put_nowait(event)
                     return event
                 if event is not None:
                     self._take(event)
         return None
+
+    @property
+    def _may_resend(self) -> bool:
+        """Whether what must not be done twice can be sent twice: a nameless client's refs are not kept."""
+        return self.name is not None or self.token is not None
 
     async def _or_reconnect(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
         """Do what a connection is no good without."""
@@ -458,3 +476,28 @@ class ChatClient:
         if self._life is None or not self._life.done() or self._life.cancelled():
             return None
         return self._life.exception()
+
+
+def _checked_rooms(rooms: Iterable[str]) -> list[str]:
+    if isinstance(rooms, str | bytes):
+        raise TypeError(f"rooms must be a list of names, such as [{rooms!r}]")
+    names = list(dict.fromkeys(rooms))
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a room must be a str, not {name!r}")
+    return names
+
+
+def _check(url: str, name: str | None, token: str | None, history: int, **seconds: float) -> None:
+    for what, value in (("url", url), ("name", name), ("token", token)):
+        if not isinstance(value, str) and (value is not None or what == "url"):
+            raise TypeError(f"{what} must be a str, not {value!r}")
+    if urlsplit(url).scheme not in ("ws", "wss") or not urlsplit(url).hostname:
+        raise ValueError("url must be that of a WebSocket, such as wss://example.com/chat")
+    if urlsplit(url).fragment:
+        raise ValueError("url must not have a fragment, #...")
+    if not 0 <= history <= LONGEST_HISTORY:
+        raise ValueError(f"history must be from 0 to {LONGEST_HISTORY}, not {history}")
+    for what, number in seconds.items():
+        if not number > 0:
+            raise ValueError(f"{what} must be above 0, not {number}")

@@ -2,18 +2,28 @@
 
 import asyncio
 import logging
+import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidProxy,
+    InvalidProxyStatus,
+    InvalidStatus,
+    ProxyError,
+)
+from websockets.proxy import get_proxy
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from chalicelib.handshake import BEARER
 from chalicelib.wire.events import Goodbye
 
 from .backoff import LONGEST_SECONDS, Backoff
-from .errors import Refused
+from .errors import ProxyFailed, Refused
 
 SUBPROTOCOL = Subprotocol("chat.v1")
 # How long a server may take to take leave.
@@ -33,6 +43,7 @@ class Connector:
         url: The chat's URL.
         headers: Sent with each handshake.
         token: The token for the next handshake, if there is one.
+        proxy: The proxy's URL; True for the one that the environment names, None for none.
         random: From 0 to 1, for the jitter.
         clock: Monotonic, in s.
         sleep: Waits that many s.
@@ -43,6 +54,7 @@ class Connector:
         url: str,
         headers: Mapping[str, str],
         token: Callable[[], str | None],
+        proxy: str | Literal[True] | None,
         random: Callable[[], float],
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
@@ -50,6 +62,7 @@ class Connector:
         self._url = url
         self._headers = headers
         self._token = token
+        self._proxy = proxy
         self._backoff = Backoff(random)
         self._clock = clock
         self._sleep = sleep
@@ -67,11 +80,13 @@ class Connector:
 
         Raises:
             Refused: The server does not let this client in.
+            ProxyFailed: The proxy does not, or cannot be used.
         """
         while True:
             goodbye, opened, why = None, None, "the connection was lost"
+            proxy = self._proxy_now()
             try:
-                async with self._connect(query()) as socket:
+                async with self._connect(query(), proxy) as socket:
                     opened = self._clock()
                     try:
                         goodbye = await talk(socket)
@@ -86,8 +101,21 @@ class Connector:
                 if 400 <= status < 500 and status not in PASSING:
                     raise Refused(status, error.response.reason_phrase) from error
                 why = str(error)
+            except InvalidProxyStatus as error:
+                status, reason = error.response.status_code, error.response.reason_phrase
+                if 400 <= status < 500 and status not in PASSING:
+                    raise ProxyFailed(_shown(proxy), f"it answered {status} {reason}") from None
+                why = f"the proxy {_shown(proxy)} answered {status} {reason}"
+            except InvalidProxy as error:
+                raise ProxyFailed(_shown(proxy), error.msg) from None
+            except ImportError:
+                raise ProxyFailed(
+                    _shown(proxy), "a SOCKS proxy needs the package python-socks[asyncio]"
+                ) from None
             except (OSError, InvalidHandshake) as error:
                 why = str(error) or type(error).__name__
+                if proxy is not None and (opened is None and isinstance(error, OSError | ProxyError)):
+                    why = f"the proxy {_shown(proxy)} cannot be reached: {why}"
             if goodbye is not None:
                 why = goodbye.reason
                 if goodbye.retry_after is None:
@@ -99,7 +127,17 @@ class Connector:
             _log.warning("connecting again in %.1f s: %s", wait, why)
             await self._sleep(wait)
 
-    def _connect(self, query: Query) -> connect:
+    def _proxy_now(self) -> str | None:
+        """The proxy for the next connection."""
+        if self._proxy is not True:
+            return self._proxy
+        uri = parse_uri(self._url)
+        if urllib.request.proxy_bypass(f"{uri.host}:{uri.port}"):
+            return None
+        # The environment's proxy for everything, such as curl takes it too, is the last choice.
+        return get_proxy(uri) or urllib.request.getproxies().get("all")
+
+    def _connect(self, query: Query, proxy: str | None) -> connect:
         url = self._url
         if query:
             url += f"{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
@@ -109,7 +147,14 @@ class Connector:
             # Not every emulator confirms it, as API Gateway does.
             subprotocols=[SUBPROTOCOL, *([Subprotocol(f"{BEARER}{token}")] if token else [])],
             additional_headers=self._headers,
+            proxy=proxy,
             # The chat's own ping is answered by the chat, and not by what stands before it.
             ping_interval=None,
             close_timeout=CLOSE_SECONDS,
         )
+
+
+def _shown(proxy: str | None) -> str:
+    """A proxy's URL without a user's name and password."""
+    scheme, separator, rest = (proxy or "").rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

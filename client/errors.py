@@ -2,6 +2,8 @@
 
 ClientError
 ├── Refused           the server does not let this client connect        .status
+├── ProxyFailed       the proxy does not, or cannot be used              .proxy
+├── Unsendable        a request is too large, or is not text; a ValueError too
 ├── RequestFailed     the server answered a request with an error        .code .action .ref
 ├── NoAnswer          the server did not answer a request in time        .action .ref
 ├── Unconfirmed       the connection was lost before a nameless client's message was acknowledged
@@ -25,6 +27,25 @@ class Refused(ClientError):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(f"the server refused the connection ({status}): {why}")
         self.status = status
+
+
+class ProxyFailed(ClientError):
+    """The client cannot connect through its proxy, and could not if it tried again.
+
+    Attributes:
+        proxy: The proxy's URL, without a user's name and password.
+    """
+
+    def __init__(self, proxy: str, why: str) -> None:
+        super().__init__(
+            f"the proxy {proxy} cannot be used: {why}. ChatClient(..., proxy=None) connects without a proxy,"
+            " proxy= names another one."
+        )
+        self.proxy = proxy
+
+
+class Unsendable(ClientError, ValueError):
+    """A request is too large for a frame, or its text has no UTF-8. It has not been sent."""
 
 
 class RequestFailed(ClientError):

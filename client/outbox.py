@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from chalicelib.wire.events import Error
 
-from .errors import NoAnswer, RequestFailed, Unconfirmed
+from .errors import NoAnswer, RequestFailed, Unconfirmed, Unsendable
 from .frames import Reply, encode
 
 # The code of an error that says so.
@@ -21,6 +21,12 @@ TOO_FAST = "rate_limited"
 WINDOW = 20
 # How long one request keeps back the next, where they go out one by one: its reply may get lost.
 PATIENCE_SECONDS = 1.0
+# How long nothing is sent after API Gateway has refused a frame itself, in s; twice that after the next
+# refusal, and so on, until there is a reply.
+REFUSED_SECONDS = 1.0
+MOST_REFUSED_SECONDS = 8.0
+# How many connections a request may cost that are closed for a frame that the other end does not take.
+MOST_CLOSURES = 3
 
 
 @dataclass
@@ -33,7 +39,12 @@ class _Request:
         once: Whether it must not be done twice.
         urgent: Whether it is sent before those that are not.
         passing: Whether it is of no use later.
+        left: Time in s that there is for an answer while a connection is open, where the clock stands.
+        clock: What ends the waiting for an answer.
         under_way: Whether it has been sent, and may be done.
+        doubtful: Whether API Gateway has refused a frame since, which may have been this one.
+        closures: How often a connection was closed for a frame that the other end does not take, while this
+            was under way.
         heard: Whether a reply of any kind has come since.
     """
 
@@ -42,7 +53,11 @@ class _Request:
     once: bool
     urgent: bool
     passing: bool
+    left: float
     under_way: bool = False
+    doubtful: bool = False
+    closures: int = 0
+    clock: asyncio.Timeout | None = None
     heard: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -51,10 +66,12 @@ class Outbox:
 
     No more than ``WINDOW`` requests are under way. When the server says that one was too fast, nothing at all
     is sent for the time that it asks for. What has queued up by then is sent one by one, each after the
-    reply to the one before, until nothing is left.
+    reply to the one before, until nothing is left. So is what has queued up while there was no connection: it
+    keeps its order.
 
     Args:
-        answer_seconds: Time within which a request must be answered.
+        answer_seconds: Time within which a request must be answered, while a connection is open. Without one
+            a request waits as long as its caller does.
         random: From 0 to 1, for the jitter.
         sleep: Waits that many s.
     """
@@ -74,6 +91,9 @@ class Outbox:
         # For how long nothing may be sent, in s.
         self._hold = 0.0
         self._one_by_one = False
+        # The clock by which there is a connection; None while there is none.
+        self._open_since: float | None = None
+        self._refusals = 0
 
     async def request(
         self,
@@ -99,6 +119,7 @@ class Outbox:
         Raises:
             RequestFailed: The reply is an error.
             NoAnswer: There is no reply in time.
+            Unsendable: It is too large, or not text.
             ValueError: A request with this ref is under way.
         """
         ref = ref or secrets.token_hex(8)
@@ -107,10 +128,13 @@ class Outbox:
         if passing and self._one_by_one:
             raise RequestFailed(action, ref, Error(code=TOO_FAST, message="too fast, others wait"))
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[ref] = _Request(encode(action, ref, fields), answer, once, urgent, passing)
+        frame = encode(action, ref, fields)
+        waiting = _Request(frame, answer, once, urgent, passing, self._answer_seconds)
+        self._waiting[ref] = waiting
         self._changed.set()
         try:
-            async with asyncio.timeout(self._answer_seconds):
+            async with asyncio.timeout(None) as waiting.clock:
+                self._start_clock(waiting)
                 reply = await answer
         except TimeoutError:
             raise NoAnswer(action, ref) from None
@@ -126,6 +150,8 @@ class Outbox:
         request = self._waiting.get(reply.ref or "")
         if request is None:
             return False
+        self._refusals = 0
+        request.doubtful = False
         # It comes twice where the request was sent twice.
         if request.answer.done():
             return True
@@ -142,8 +168,28 @@ class Outbox:
         self._changed.set()
         return True
 
+    def refused(self, resend: bool) -> None:
+        """Take note that API Gateway has refused one of the requests under way, or that the chat has failed.
+
+        Those that have no answer after a while are sent again.
+
+        Args:
+            resend: As for ``lost``. What is not sent again may be answered yet.
+        """
+        self._hold = max(self._hold, min(MOST_REFUSED_SECONDS, REFUSED_SECONDS * 2**self._refusals))
+        self._refusals += 1
+        self._one_by_one = True
+        for request in self._waiting.values():
+            request.doubtful = request.under_way and (resend or not request.once)
+        self._changed.set()
+
     async def send_by(self, socket: ClientConnection) -> None:
         """Send by this connection until cancelled, first of all what has no answer yet."""
+        self._open_since = asyncio.get_running_loop().time()
+        for each in self._waiting.values():
+            self._start_clock(each)
+        # What was said first is to come first.
+        self._one_by_one |= sum(each.once for each in self._waiting.values()) > 1
         self._changed.set()
         while True:
             await self._changed.wait()
@@ -160,15 +206,21 @@ class Outbox:
                         async with asyncio.timeout(PATIENCE_SECONDS):
                             await request.heard.wait()
 
-    def lost(self, resend: bool) -> None:
+    def lost(self, resend: bool, unacceptable: bool = False) -> None:
         """Keep what is to be sent for the next connection.
 
         Args:
             resend: Whether it is safe to send again what must not be done twice; where it is not, its
                 callers are told ``Unconfirmed``.
+            unacceptable: Whether the connection was closed for a frame that the other end does not take. The
+                callers of that one are told ``Unsendable``, once it is known which it is.
         """
         self._hold = 0.0
+        self._stop_clocks()
+        if unacceptable:
+            self._find_unacceptable()
         for request in self._waiting.values():
+            request.doubtful = False
             if request.under_way and request.once and not resend and not request.answer.done():
                 request.answer.set_exception(Unconfirmed("the connection was lost before the answer"))
             request.under_way = False
@@ -179,6 +231,28 @@ class Outbox:
             if not request.answer.done():
                 request.answer.set_exception(error)
 
+    def _start_clock(self, request: _Request) -> None:
+        if self._open_since is not None and request.clock is not None:
+            request.clock.reschedule(asyncio.get_running_loop().time() + request.left)
+
+    def _stop_clocks(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for request in self._waiting.values():
+            when = request.clock.when() if request.clock is not None else None
+            if request.clock is not None and when is not None and when > now:
+                request.left = when - now
+                request.clock.reschedule(None)
+        self._open_since = None
+
+    def _find_unacceptable(self) -> None:
+        """Fail the request that was the only one under way, or whichever has met that often enough."""
+        suspects = [each for each in self._waiting.values() if each.under_way and not each.answer.done()]
+        self._one_by_one = True
+        for request in suspects:
+            request.closures += 1
+            if len(suspects) == 1 or request.closures >= MOST_CLOSURES:
+                request.answer.set_exception(Unsendable("the other end does not take such a frame"))
+
     async def _held(self) -> None:
         """Wait as long as the server asks for, and asks anew meanwhile."""
         slept = 0.0
@@ -187,6 +261,9 @@ class Outbox:
             await self._sleep(left + (0 if slept else self._random()))
             slept += left
         self._hold = 0.0
+        for request in self._waiting.values():
+            if request.doubtful:
+                request.doubtful = request.under_way = False
 
     def _next(self) -> _Request | None:
         """What may be sent now."""

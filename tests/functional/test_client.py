@@ -1,16 +1,25 @@
 """The client on real sockets, with a server that does what a network does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
-import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
 from chalicelib.wire.events import Error, Event, Goodbye, Left, Message, Occupancy, Pong, Presence
 from client.chat_client import QUESTIONS_AT_ONCE, ChatClient, ChatEvent
 from client.connector import SUBPROTOCOL
-from client.errors import Closed, NoAnswer, Refused, RequestFailed, Unconfirmed
+from client.errors import (
+    Closed,
+    NoAnswer,
+    ProxyFailed,
+    Refused,
+    RequestFailed,
+    Unconfirmed,
+    Unsendable,
+)
 from client.frames import decode
 from client.outbox import Outbox
 from client.room_log import Missed
@@ -18,6 +27,7 @@ from tests.rig.asynchronous import asynchronous
 from tests.rig.chat_server import ChatServer, Fault
 from tests.rig.clock import Clock
 from tests.rig.sleeps import INTERVAL, Sleeps
+from tests.tools import free_port
 
 
 def half() -> float:
@@ -89,11 +99,6 @@ async def test_it_begins_with_as_many_old_messages_as_are_wanted(history: int, s
         async with client(server, history=history) as chat:
             await server.publish("new")
             assert await take(chat, len(shown)) == shown
-
-
-def test_more_old_messages_than_one_answer_has_are_an_error() -> None:
-    with pytest.raises(ValueError, match="from 0 to 100, not 101"):
-        ChatClient("ws://127.0.0.1", history=101)
 
 
 @asynchronous
@@ -638,20 +643,236 @@ async def test_a_presence_event_that_is_outdated_is_not_given() -> None:
 @asynchronous
 async def test_events_of_later_servers_are_ignored() -> None:
     async with ChatServer() as server, client(server) as chat:
-        for frame in ('{"type": "reaction", "seq": 1}', '{"message": "Internal server error"}'):
+        for frame in ('{"type": "later", "seq": 1}', '{"message": "hi"}', '{"type": "pong", "new": 1}'):
             await server.visitors[0].socket.send(frame)
         await server.publish("one")
         assert await take(chat, 1) == ["one"]
 
 
+NO_EVENTS: dict[str, str | bytes] = {
+    "no JSON": "Worker process died",
+    "nothing": "",
+    "a list": "[1]",
+    "a number": "7",
+    "a known type with too little": '{"type": "message"}',
+    "a known type with a wrong field": '{"type": "pong", "ref": 7}',
+    "a type that is no text": '{"type": 7}',
+    "no UTF-8": b'{"type": "pong", "ref": "\xff"}',
+    "many levels": "[" * 100_000,
+    "an answer that nobody waits for": '{"type": "pong", "ref": "nobody"}',
+    "API Gateway's, with a wrong field": '{"message": 7, "requestId": "r"}',
+}
+
+
+@pytest.mark.parametrize("frame", NO_EVENTS.values(), ids=NO_EVENTS)
 @asynchronous
-async def test_an_event_that_is_not_what_its_type_promises_is_no_secret() -> None:
-    async with ChatServer() as server:
-        chat = await client(server).__aenter__()
-        await server.visitors[0].socket.send('{"type": "message"}')
-        with pytest.raises(ExceptionGroup) as failed:
-            await anext(chat)
-        assert failed.group_contains(msgspec.ValidationError)
+async def test_a_frame_that_is_no_event_changes_nothing(frame: str | bytes) -> None:
+    async with ChatServer() as server, client(server) as chat:
+        await server.visitors[0].socket.send(frame)
+        await server.publish("one")
+        assert await take(chat, 1) == ["one"]
+        await chat.ping()
+        assert len(server.visitors) == 1
+
+
+@asynchronous
+async def test_what_such_a_frame_says_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with ChatServer() as server, client(server) as chat:
+        await server.visitors[0].socket.send('{"type": "pong", "ref": ["secret"]}')
+        await chat.ping()
+    assert "a frame of 35 bytes is ignored: ValidationError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("action", ["onMessage", "ping", "history"])
+@asynchronous
+async def test_what_api_gateway_has_refused_is_asked_again(action: str) -> None:
+    sleep = Sleeps()
+    async with ChatServer() as server, client(server, sleep=sleep) as chat:
+        server.faults[action] = [Fault.GATEWAY] * 3
+        await {"onMessage": lambda: chat.say("hi"), "ping": chat.ping, "history": chat.history}[action]()
+        # Later and later, with up to a second at random.
+        assert sleep.short[-3:] == [1.5, 2.5, 4.5]
+        assert len(server.visitors) == 1
+        if action == "onMessage":
+            assert [message.message for message in server.logs["lobby"]] == ["hi"]
+
+
+@asynchronous
+async def test_a_nameless_client_does_not_say_it_again() -> None:
+    async with ChatServer() as server, client(server, name=None, answer_seconds=0.3) as chat:
+        server.faults["onMessage"] = [Fault.GATEWAY]
+        with pytest.raises(NoAnswer):
+            await chat.say("hi")
+        assert len(server.visitors[0].asked("onMessage")) == 1
+
+
+UNSENDABLE = {
+    "too large": "x" * 40_000,
+    "too large in UTF-8": "\N{GRINNING FACE}" * 9_000,
+    "no text": "\ud83d",
+}
+
+
+@pytest.mark.parametrize("text", UNSENDABLE.values(), ids=UNSENDABLE)
+@asynchronous
+async def test_what_no_frame_takes_is_not_sent(text: str) -> None:
+    async with ChatServer() as server, client(server) as chat:
+        with pytest.raises(Unsendable, match=r"^onMessage: the (frame|text) has"):
+            await chat.say(text)
+        await chat.say("hi")
+        assert [frame["message"] for frame in server.visitors[0].asked("onMessage")] == ["hi"]
+        assert len(server.visitors) == 1
+
+
+@asynchronous
+async def test_what_the_other_end_does_not_take_fails_alone() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        server.faults["ping"] = [Fault.IGNORED] * 5
+        pinging = asyncio.create_task(chat.ping())
+        await server.until(1, "ping")
+        server.faults["onMessage"] = [Fault.UNACCEPTABLE] * 3
+        with pytest.raises(Unsendable):
+            await chat.say("hi")
+        server.faults["ping"].clear()
+        server.faults["onMessage"].clear()
+        await chat.say("hello")
+        assert [message.message for message in server.logs["lobby"]] == ["hello"]
+        pinging.cancel()
+
+
+@asynchronous
+async def test_without_a_connection_no_clock_runs() -> None:
+    async with ChatServer() as server, client(server, answer_seconds=0.3) as chat:
+        server.greeting_seconds = 0.6
+        server.visitors[0].cut()
+        assert (await chat.say("hi")).seq == 1
+
+
+@asynchronous
+async def test_the_clock_stands_and_goes_on() -> None:
+    async with ChatServer() as server, client(server, answer_seconds=0.5) as chat:
+        server.faults["onMessage"] = [Fault.IGNORED] * 2
+        saying = asyncio.create_task(chat.say("hi"))
+        await server.until(1, "onMessage")
+        server.greeting_seconds = 0.6
+        server.visitors[0].cut()
+        await server.until(2, "onMessage")
+        with pytest.raises(NoAnswer):
+            await saying
+
+
+@asynchronous
+async def test_what_is_said_without_a_connection_comes_in_order_and_first() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        server.greeting_seconds = 0.1
+        # Whoever does not wait for an answer before the next one is overtaken.
+        server.faults["onMessage"] = [Fault.SLOW]
+        server.visitors[0].cut()
+        texts = [f"m{number}" for number in range(5)]
+        saying = [asyncio.create_task(chat.say(text)) for text in texts]
+        await server.until(2, "onMessage")
+        await chat.say("later")
+        await asyncio.gather(*saying)
+        assert [message.message for message in server.logs["lobby"]] == [*texts, "later"]
+
+
+@asynchronous
+async def test_what_is_given_up_without_a_connection_is_never_sent() -> None:
+    async with ChatServer() as server, client(server) as chat:
+        server.greeting_seconds = 0.1
+        server.visitors[0].cut()
+        saying = asyncio.create_task(chat.say("no"))
+        await asyncio.sleep(0)
+        saying.cancel()
+        await chat.say("yes")
+        assert [message.message for message in server.logs["lobby"]] == ["yes"]
+
+
+WRONG: dict[str, tuple[type[Exception], dict[str, Any]]] = {
+    "rooms must be a list of names": (TypeError, {"rooms": "lobby"}),
+    "the name of a room must be a str": (TypeError, {"rooms": ["lobby", 7]}),
+    "name must be a str": (TypeError, {"name": 7}),
+    "token must be a str": (TypeError, {"token": b"x.y.z"}),
+    "url must be a str": (TypeError, {"url": None}),
+    "url must be that of a WebSocket": (ValueError, {"url": "https://example.com"}),
+    "such as wss://": (ValueError, {"url": "example.com/chat"}),
+    "url must not have a fragment": (ValueError, {"url": "ws://example.com/#lobby"}),
+    "history must be from 0 to 100, not 101": (ValueError, {"history": 101}),
+    "history must be from 0 to 100, not -1": (ValueError, {"history": -1}),
+    "ping_seconds must be above 0": (ValueError, {"ping_seconds": 0}),
+    "answer_seconds must be above 0": (ValueError, {"answer_seconds": -1}),
+}
+
+
+@pytest.mark.parametrize(("says", "wrong"), WRONG.items(), ids=WRONG)
+def test_arguments_that_are_wrong_are_told(says: str, wrong: tuple[type[Exception], dict[str, Any]]) -> None:
+    with pytest.raises(wrong[0], match=says):
+        ChatClient(**{"url": "ws://127.0.0.1", **wrong[1]})
+
+
+@asynchronous
+async def test_a_room_that_is_named_twice_is_joined_once() -> None:
+    async with ChatServer() as server, client(server, rooms=("cats", "dogs", "cats")):
+        assert server.visitors[0].rooms == ["cats", "dogs"]
+
+
+class TestAProxy:
+    """Its URL is told, without the password, and how to do without it."""
+
+    @asynchronous
+    async def test_that_refuses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with proxy(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as url:
+            monkeypatch.setenv("all_proxy", url.replace("://", "://ann:secret@"))
+            with pytest.raises(
+                ProxyFailed, match=r"407 Proxy Authentication Required\..*proxy=None"
+            ) as failed:
+                await ChatClient("ws://chat.example").__aenter__()
+        assert failed.value.proxy == url
+        assert "secret" not in str(failed.value)
+
+    @asynchronous
+    async def test_that_is_of_another_kind(self) -> None:
+        for kind in ("socks5h", "ftp"):
+            chat = ChatClient("ws://chat.example", proxy=f"{kind}://ann:secret@127.0.0.1:9")
+            with pytest.raises(ProxyFailed, match=f"{kind}://127.0.0.1:9 cannot be used") as failed:
+                await chat.__aenter__()
+            assert "secret" not in str(failed.value)
+
+    @asynchronous
+    async def test_that_is_not_there(self, caplog: pytest.LogCaptureFixture) -> None:
+        dead = f"http://ann:secret@127.0.0.1:{free_port()}"
+        sleep = Sleeps()
+        chat = ChatClient("ws://chat.example", proxy=dead, random=half, sleep=sleep)
+        entering = asyncio.create_task(chat.__aenter__())
+        await sleep.slept(2)
+        entering.cancel()
+        await asyncio.wait([entering])
+        assert f"the proxy {dead.replace('ann:secret@', '')} cannot be reached" in caplog.text
+        assert "secret" not in caplog.text
+
+    @asynchronous
+    async def test_that_is_not_wanted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with ChatServer() as server:
+            monkeypatch.setenv("all_proxy", f"http://127.0.0.1:{free_port()}")
+            async with ChatClient(server.url, proxy=None) as chat:
+                await chat.ping()
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            async with ChatClient(server.url) as chat:
+                await chat.ping()
+
+
+@asynccontextmanager
+async def proxy(answer: bytes) -> AsyncIterator[str]:
+    """An HTTP proxy that has one answer."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @asynchronous

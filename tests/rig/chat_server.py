@@ -57,7 +57,21 @@ class Fault(Enum):
     TOO_FAST = "it is not done, and answered with the error that says so"
     SLOW = "it is served a second later, after those that follow it"
     REPEATED = "it is answered twice"
+    GATEWAY = "nothing happens, and API Gateway says that something has failed"
+    UNACCEPTABLE = "the connection is closed with 1009"
     OVERTAKEN = "a message to its room comes before the answer"
+
+
+NOT_DONE = {
+    Fault.UNSEEN,
+    Fault.IGNORED,
+    Fault.REFUSED,
+    Fault.TOO_FAST,
+    Fault.GATEWAY,
+    Fault.UNACCEPTABLE,
+}
+# What API Gateway answers itself; it names no ``ref``.
+GATEWAY_ERROR = '{"message": "Internal server error", "connectionId": "c1", "requestId": "r1"}'
 
 
 class Visitor:
@@ -294,7 +308,11 @@ class ChatServer:
         if fault in (Fault.REFUSED, Fault.TOO_FAST):
             code = "unavailable" if fault is Fault.REFUSED else "rate_limited"
             await visitor.tell(Error(code=code, message="try again", action=action, ref=ref))
-        if fault in (Fault.UNSEEN, Fault.IGNORED, Fault.REFUSED, Fault.TOO_FAST):
+        if fault is Fault.GATEWAY:
+            await visitor.socket.send(GATEWAY_ERROR)
+        if fault is Fault.UNACCEPTABLE:
+            await visitor.socket.close(1009, "Message too big")
+        if fault in NOT_DONE:
             return
         try:
             reply = await self._do(parse_request(action, frame, ACTIONS[action].request), visitor)
