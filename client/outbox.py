@@ -21,6 +21,8 @@ TOO_FAST = "rate_limited"
 WINDOW = 20
 # How long one request keeps back the next, where they go out one by one: its reply may get lost.
 PATIENCE_SECONDS = 1.0
+# The same for what is said, which is to keep its order, also where a function of the chat has to start first.
+ORDER_SECONDS = 5.0
 # How long nothing is sent after API Gateway has refused a frame itself, in s; twice that after the next
 # refusal, and so on, until there is a reply.
 REFUSED_SECONDS = 1.0
@@ -203,7 +205,7 @@ class Outbox:
                     await socket.send(request.frame)
                 if self._one_by_one:
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(PATIENCE_SECONDS):
+                        async with asyncio.timeout(ORDER_SECONDS if request.once else PATIENCE_SECONDS):
                             await request.heard.wait()
 
     def lost(self, resend: bool, unacceptable: bool = False) -> None:

@@ -124,7 +124,7 @@ interface ChatOptions {
 	token?: string | null | (() => string | null | Promise<string | null>);
 	/** Between pings: API Gateway ends what idles for ten minutes. */
 	pingSeconds?: number;
-	/** For an answer: a ping without one says that the connection is dead. */
+	/** For an answer, while there is a connection: a ping without one says that the connection is dead. */
 	answerSeconds?: number;
 	/** The same, for the ping of `wake`. */
 	probeSeconds?: number;
@@ -134,6 +134,13 @@ interface ChatOptions {
 	renewSeconds?: number;
 	/** From 0 to 1, for the jitter. */
 	random?: () => number;
+}
+
+interface SayOptions {
+	/** That of an attempt that failed: what is said twice under one is said once. */
+	ref?: string;
+	/** Aborted, what has not been sent is never sent. */
+	signal?: AbortSignal;
 }
 
 interface HistoryOptions {

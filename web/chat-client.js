@@ -17,6 +17,28 @@ const QUESTIONS_AT_ONCE = 4;
 // Requests under way at most; one counts for so long, as its reply may get lost.
 const WINDOW = 20;
 const PATIENCE_SECONDS = 1;
+// The same for what is said one by one, to keep its order.
+const ORDER_SECONDS = 5;
+// Nothing is sent for so long after API Gateway has refused a frame itself, then twice that, and so on.
+const REFUSED_SECONDS = 1;
+const MOST_REFUSED_SECONDS = 8;
+// API Gateway takes no larger frame, in bytes, and closes the connection for one of another kind, text or size.
+const LARGEST_FRAME = 32 * 1024;
+const UNACCEPTABLE = new Set([1003, 1007, 1009]);
+const MOST_CLOSURES = 3;
+// What an event must have for the client not to break; others are ignored.
+const MUST_HAVE = {
+	message: {room: "string", seq: "number", epoch: "string", message: "string"},
+	messages: {room: "string", messages: "object"},
+	private: {id: "string", to: "string", message: "string"},
+	presence: {room: "string", name: "string", event: "string"},
+	occupancy: {room: "string", count: "number"},
+	typing: {room: "string"},
+	left: {room: "string"},
+	history: {messages: "object", through: "number"},
+	who: {members: "object"},
+	error: {code: "string", message: "string"},
+};
 // A timer that is so late says that the machine has slept; those of a hidden page come once a minute.
 const SLEPT_SECONDS = 90;
 const CLOCK_SECONDS = 10;
@@ -51,6 +73,9 @@ export class NoAnswer extends ChatError {
 
 /** The connection was lost, and with it the refs of a nameless client: what it said may have been sent. */
 export class Unconfirmed extends ChatError {}
+
+/** A request is too large for a frame, or not text: it has not been sent. */
+export class Unsendable extends ChatError {}
 
 /** The client is not open, or not any more. */
 export class Closed extends ChatError {}
@@ -238,13 +263,18 @@ export class RoomLog {
 /** One socket. */
 class Link {
 	open = true;
+	// Whether it was closed for a frame that the other end does not take.
+	isUnacceptable = false;
 	openedAt = Date.now();
 	#end = Promise.withResolvers();
 
 	constructor(socket) {
 		this.socket = socket;
 		this.ended = this.#end.promise;
-		socket.onclose = () => this.#ended();
+		socket.onclose = ({code}) => {
+			this.isUnacceptable = UNACCEPTABLE.has(code);
+			this.#ended();
+		};
 	}
 
 	/** Close it, and wait for no farewell: a dead peer has none. */
@@ -263,30 +293,37 @@ class Link {
 /**
  * Sends requests, and matches the replies by their `ref`. One whose connection is lost is sent again by the next;
  * or, where `whenLost` is "once", only if the server knows its ref there; or, where it is "never", given up, and where
- * it is "now", not even kept waiting. After one that was too fast, all wait; what has queued up goes one by one.
+ * it is "now", not even kept waiting. After one that was too fast, all wait; what has queued up goes one by one, and so
+ * does what was said without a link. Time for an answer passes only while there is a link.
  */
 class Outbox {
 	#waiting = new Map();
 	#link = null;
 	#window = WINDOW;
 	#holds = 0;
+	#refusals = 0;
 
-	/** Make a request and wait for its reply; fields that are null are left out. */
-	async request(action, fields, {seconds, ref = randomRef(), whenLost = "again", urgent = false}) {
+	/** Make a request and wait for its reply; fields that are null are left out. Aborted, it is not sent any more. */
+	async request(action, fields, {seconds, ref = randomRef(), whenLost = "again", urgent = false, signal = null}) {
 		if (this.#waiting.has(ref)) throw new RangeError(`a request with the ref ${ref} is under way`);
-		const given = Object.entries(fields).filter(([, value]) => value != null);
-		const frame = JSON.stringify({action, ...Object.fromEntries(given), ref});
+		signal?.throwIfAborted();
+		const frame = encode(action, fields, ref);
 		const {promise, resolve, reject} = Promise.withResolvers();
-		const timer = setTimeout(() => reject(new NoAnswer(ref)), seconds * 1000);
 		// Parked, it is not to be sent by this link; busy, it keeps others back.
-		const request = {frame, whenLost, urgent, link: null, parked: false, busy: false, resolve, reject};
+		const state = {link: null, parked: false, busy: false, doubtful: false, closures: 0};
+		const clock = new Countdown(seconds, () => reject(new NoAnswer(ref)));
+		const request = {frame, whenLost, urgent, clock, resolve, reject, ...state};
+		const abort = () => reject(signal.reason);
+		signal?.addEventListener("abort", abort);
 		this.#waiting.set(ref, request);
+		if (this.#link) clock.start();
 		this.#send();
 		if (whenLost === "now" && !request.link) reject(new Closed("it cannot be sent now"));
 		try {
 			return await promise;
 		} finally {
-			clearTimeout(timer);
+			clock.stop();
+			signal?.removeEventListener("abort", abort);
 			this.#waiting.delete(ref);
 			this.#send();
 		}
@@ -295,6 +332,7 @@ class Outbox {
 	/** Hand a reply to who waits for it; false where nobody does. */
 	answered(reply) {
 		const request = this.#waiting.get(reply.ref);
+		if (request) this.#refusals = 0;
 		if (reply.type === "error") request?.reject(new RequestFailed(reply));
 		else request?.resolve(reply);
 		return !!request;
@@ -306,10 +344,28 @@ class Outbox {
 		if (!request) return;
 		if (request.whenLost === "now") this.answered(reply);
 		else request.link = null;
+		this.#hold(seconds);
+	}
+
+	/** API Gateway has refused a request by this link, and does not say which: what has no answer soon is sent again. */
+	refused(link, named, jitter) {
+		for (const request of this.#waiting.values()) {
+			const {whenLost} = request;
+			request.doubtful = request.link === link && whenLost !== "now" && (whenLost !== "once" || named);
+		}
+		this.#hold(Math.min(MOST_REFUSED_SECONDS, REFUSED_SECONDS * 2 ** this.#refusals) + jitter);
+		this.#refusals += 1;
+	}
+
+	/** Send nothing for so many s, and then one by one. */
+	#hold(seconds) {
 		this.#window = 1;
 		this.#holds += 1;
 		setTimeout(() => {
 			this.#holds -= 1;
+			for (const request of this.#waiting.values()) {
+				if (request.doubtful && !this.#holds) Object.assign(request, {doubtful: false, link: null});
+			}
 			this.#send();
 		}, seconds * 1000);
 	}
@@ -323,22 +379,45 @@ class Outbox {
 	/** Send by this link from now on. */
 	opened(link) {
 		this.#link = link;
-		for (const request of this.#waiting.values()) request.parked = false;
+		let said = 0;
+		for (const request of this.#waiting.values()) {
+			request.parked = false;
+			request.clock.start();
+			if (request.whenLost === "once" && !request.link) said += 1;
+		}
+		// What was said first is to come first.
+		if (said > 1) this.#window = 1;
 		this.#send();
 	}
 
 	/** Take back what a link has not answered; `named` says that the server does no ref twice. */
 	lost(link, named) {
-		if (this.#link === link) this.#link = null;
+		if (this.#link === link) {
+			this.#link = null;
+			for (const {clock} of this.#waiting.values()) clock.stop();
+		}
+		if (link.isUnacceptable) this.#findUnacceptable(link);
 		for (const [ref, request] of this.#waiting) {
 			if (request.link !== link) continue;
-			request.link = null;
+			Object.assign(request, {link: null, doubtful: false});
 			const {whenLost, reject} = request;
 			if (whenLost === "again" || (whenLost === "once" && named)) continue;
 			this.park(ref);
 			reject(new (whenLost === "once" ? Unconfirmed : Closed)("the connection was lost"));
 		}
 		this.#send();
+	}
+
+	/** Fail the only request under way, or whichever has met that often enough. */
+	#findUnacceptable(link) {
+		const suspects = [...this.#waiting.values()].filter((request) => request.link === link);
+		this.#window = 1;
+		for (const request of suspects) {
+			request.closures += 1;
+			if (suspects.length > 1 && request.closures < MOST_CLOSURES) continue;
+			request.reject(new Unsendable("the other end does not take such a frame"));
+			request.whenLost = "never";
+		}
 	}
 
 	waitsFor(link) {
@@ -365,14 +444,41 @@ class Outbox {
 			setTimeout(() => {
 				request.busy = false;
 				this.#send();
-			}, PATIENCE_SECONDS * 1000);
+			}, (request.whenLost === "once" && this.#window === 1 ? ORDER_SECONDS : PATIENCE_SECONDS) * 1000);
 		}
+	}
+}
+
+/** Ends after so many s in which it has run. */
+class Countdown {
+	#left;
+	#end;
+	#timer = null;
+	#since = 0;
+
+	constructor(seconds, end) {
+		this.#left = seconds * 1000;
+		this.#end = end;
+	}
+
+	start() {
+		if (this.#timer !== null) return;
+		this.#since = Date.now();
+		this.#timer = setTimeout(this.#end, this.#left);
+	}
+
+	stop() {
+		if (this.#timer === null) return;
+		clearTimeout(this.#timer);
+		this.#timer = null;
+		this.#left = Math.max(0, this.#left - (Date.now() - this.#since));
 	}
 }
 
 /**
  * A connection to the chat that outlives its sockets. What is said in a room once `connect` or `join` has resolved
- * is given as `message`, each once and in order. Requests raise RequestFailed, NoAnswer, Unconfirmed and Closed.
+ * is given as `message`, each once and in order. Requests raise RequestFailed, NoAnswer, Unconfirmed, Unsendable and
+ * Closed.
  */
 export class ChatClient extends EventTarget {
 	/** The user, as the last `setName` left it. @type {string | null} */
@@ -413,7 +519,14 @@ export class ChatClient extends EventTarget {
 		const waits = {pingSeconds: 300, answerSeconds: 30, probeSeconds: 5, rolloverSeconds: 110 * 60, renewSeconds: 60};
 		const start = {name: null, rooms: [LOBBY], history: 0, token: null};
 		this.#options = {...start, ...waits, random: Math.random, ...options};
-		const {name, rooms, history} = this.#options;
+		const {name, rooms, history, token, random, ...seconds} = this.#options;
+		if (!Array.isArray(rooms) || rooms.some((room) => typeof room !== "string")) {
+			throw new TypeError("rooms must be an array of names");
+		}
+		if (name !== null && typeof name !== "string") throw new TypeError("name must be a string or null");
+		for (const [what, number] of Object.entries(seconds)) {
+			if (what.endsWith("Seconds") && !(number > 0)) throw new RangeError(`${what} must be above 0`);
+		}
 		if (!(history >= 0 && history <= LONGEST_HISTORY)) throw new RangeError("history must be from 0 to 100");
 		this.name = name;
 		this.#logs = new Map(rooms.map((room) => [room, new RoomLog(room, history)]));
@@ -449,15 +562,16 @@ export class ChatClient extends EventTarget {
 	}
 
 	/**
-	 * Say something, once however often the connection is lost; `ref` is that of an attempt that failed.
+	 * Say something, once however often the connection is lost; `ref` is that of an attempt that failed. Without a
+	 * connection it waits for one, and `signal` can abort it.
 	 *
-	 * @param {string} text @param {string} [room] @param {{ref?: string}} [options] @returns {Promise<Ack>}
+	 * @param {string} text @param {string} [room] @param {SayOptions} [options] @returns {Promise<Ack>}
 	 */
-	say(text, room = LOBBY, {ref} = {}) {
-		return this.#request("onMessage", {room, message: text}, {ref, whenLost: "once"});
+	say(text, room = LOBBY, options) {
+		return this.#request("onMessage", {room, message: text}, {...options, whenLost: "once"});
 	}
 
-	/** As `say`, to one user. @param {{ref?: string}} [options] @returns {Promise<Ack>} */
+	/** As `say`, to one user. @param {SayOptions} [options] @returns {Promise<Ack>} */
 	private(/** @type {string} */ to, /** @type {string} */ text, options) {
 		return this.#request("privateMessage", {to, message: text}, {...options, whenLost: "once"});
 	}
@@ -605,7 +719,7 @@ export class ChatClient extends EventTarget {
 		clearTimeout(timer);
 		if (!opened) return null;
 		const link = new Link(socket);
-		socket.onmessage = ({data}) => this.#take(JSON.parse(data), link);
+		socket.onmessage = ({data}) => this.#read(data, link);
 		if (this.#closed) link.drop();
 		return link;
 	}
@@ -677,6 +791,17 @@ export class ChatClient extends EventTarget {
 		} catch (error) {
 			if (error instanceof NoAnswer) link.drop();
 		}
+	}
+
+	/** Take a frame, unless it is no event. What it says is not logged. */
+	#read(data, link) {
+		const event = decode(data);
+		if (event === null) return console.warn(`a frame of ${data.length ?? data.size} characters is ignored`);
+		if (!event.type && event.requestId) {
+			console.warn(`API Gateway: ${event.message} (request ${event.requestId})`);
+			return this.#outbox.refused(link, this.#isNamed, this.#options.random());
+		}
+		this.#take(event, link);
 	}
 
 	#take(event, link) {
@@ -874,6 +999,36 @@ export class ChatClient extends EventTarget {
 	#give(events) {
 		for (const event of events) this.dispatchEvent(new CustomEvent(event.type, {detail: event}));
 	}
+}
+
+/** Read a frame; null where it is not an object, or not what its type promises. */
+function decode(data) {
+	try {
+		const event = JSON.parse(data);
+		return typeof event === "object" && hasAll(event) ? event : null;
+	} catch {
+		return null;
+	}
+}
+
+function hasAll(event) {
+	const must = MUST_HAVE[event.type] ?? {};
+	const {names, messages = []} = event;
+	if (!Object.entries(must).every(([field, type]) => typeof event[field] === type && event[field] !== null)) return false;
+	if (names != null && !(Array.isArray(names) && names.every((name) => typeof name === "string"))) return false;
+	return Array.isArray(messages) && messages.every((each) => hasAll({...each, type: "message"}));
+}
+
+/** Write a request. */
+function encode(action, fields, ref) {
+	const given = Object.entries(fields).filter(([, value]) => value != null);
+	if (given.some(([, value]) => typeof value === "string" && !value.isWellFormed())) {
+		throw new Unsendable("the text has one half of a surrogate pair");
+	}
+	const frame = JSON.stringify({action, ...Object.fromEntries(given), ref});
+	const size = new TextEncoder().encode(frame).length;
+	if (size > LARGEST_FRAME) throw new Unsendable(`the frame has ${size} bytes, and at most ${LARGEST_FRAME} are sent`);
+	return frame;
 }
 
 function pause(seconds) {

@@ -402,3 +402,98 @@ def test_no_more_are_under_way_at_once_than_the_window(served: Served, frozen: P
     assert len(visitor.asked("who")) == 20
     pass_by(frozen, 1.1)
     served.do(served.server.until(1, "who", 22), SECONDS)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "Worker process died",
+        "null",
+        "[1]",
+        '{"type": "message"}',
+        '{"type": "message", "room": "lobby", "seq": "7", "epoch": "e", "message": "x"}',
+        '{"type": "messages", "room": "lobby", "messages": [7]}',
+        '{"type": "presence", "room": "lobby", "name": "ann", "event": "join", "names": 7}',
+        '{"type": "history", "ref": "nobody"}',
+        '{"type": "pong", "ref": "nobody"}',
+        '{"type": "later"}',
+    ],
+)
+def test_a_frame_that_is_no_event_changes_nothing(served: Served, alone: Person, frame: str) -> None:
+    client = Client(alone, served, name="bob")
+    served.do(served.server.visitors[0].socket.send(frame))
+    served.publish("one")
+    assert eventually(lambda: client.given("message", "message") == ["one"], SECONDS)
+    assert client.call("ping")["type"] == "pong"
+    assert len(served.server.visitors) == 1
+
+
+def test_what_api_gateway_has_refused_is_asked_again(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob")
+    served.server.faults["onMessage"] = [Fault.GATEWAY]
+    served.server.faults["who"] = [Fault.GATEWAY]
+    assert client.call("say", "hi")["seq"] == 1
+    assert client.call("who")["members"] == {"ann": 1}
+    assert served.said() == ["hi"]
+    assert len(served.server.visitors) == 1
+
+
+def test_what_no_frame_takes_is_not_sent_and_fails_alone(served: Served, alone: Person) -> None:
+    client = Client(alone, served, name="bob")
+    for text in ("x" * 40_000, "\N{GRINNING FACE}" * 9_000):
+        assert client.call("say", text) == ["Unsendable", None]
+    lone = (
+        "async () => { try { await chat.say('\\ud83d'); } catch (error) { return error.constructor.name; } }"
+    )
+    assert alone.page.evaluate(lone) == "Unsendable"
+    assert client.call("say", "hi")["seq"] == 1
+    assert len(served.server.visitors) == 1
+    served.server.faults["onMessage"] = [Fault.UNACCEPTABLE] * 3
+    assert client.call("say", "what") == ["Unsendable", None]
+    served.server.faults["onMessage"].clear()
+    assert client.call("say", "ho")["seq"] == 2
+
+
+def test_what_is_said_without_a_connection_waits_in_order_unless_it_is_given_up(
+    served: Served, alone: Person
+) -> None:
+    client = Client(alone, served, name="bob", answerSeconds=2)
+    # Two handshakes, which take longer than an answer may.
+    served.server.greeting_seconds = 1.2
+    served.server.statuses = [503]
+    served.cut(1)
+    alone.page.evaluate("""
+        async () => {
+          while (chat.state === "open") await new Promise((resolve) => setTimeout(resolve, 5));
+          const given = new AbortController();
+          window.saying = ["one", "two", "three"].map((text) => chat.say(text));
+          window.saying.push(chat.say("no", "lobby", {signal: given.signal}).catch(() => null));
+          window.saying.push(chat.say("four"));
+          given.abort();
+        }
+    """)
+    served.server.faults["onMessage"] = [Fault.SLOW]
+    acks = alone.page.evaluate("Promise.all(saying)")
+    assert [ack and ack["seq"] for ack in acks] == [None if n == 3 else n + 1 - (n > 3) for n in range(5)]
+    assert served.said() == ["one", "two", "three", "four"]
+    assert client.call("ping")["type"] == "pong"
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"rooms": "lobby"}, "TypeError"),
+        ({"rooms": [7]}, "TypeError"),
+        ({"name": 7}, "TypeError"),
+        ({"pingSeconds": 0}, "RangeError"),
+        ({"history": 101}, "RangeError"),
+    ],
+)
+def test_arguments_that_are_wrong_are_told(alone: Person, options: dict[str, Any], kind: str) -> None:
+    made = """
+        async (options) => {
+          const {ChatClient} = await import("/chat-client.js");
+          try { new ChatClient("ws://127.0.0.1", options); } catch (error) { return error.constructor.name; }
+        }
+    """
+    assert alone.page.evaluate(made, options) == kind

@@ -18,7 +18,7 @@ from local.page import HEADERS, POLICY, Page
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "web"
 CHAT = "ws://127.0.0.1:4566/_aws/execute-api/1a2b/local"
-LARGEST = 100_000
+LARGEST = 200_000
 
 
 @pytest.fixture
