@@ -6,16 +6,19 @@ from contextlib import suppress
 
 from .broadcaster import Broadcaster, Delivery
 from .errors import QueueUnavailable, StorageUnavailable
+from .storage.connection import Connection
 from .storage.heads import Heads
 from .storage.presence import Change, Crossing
 from .tasks import Task, TaskQueue, TellOccupancy, TellPresence
-from .wire.events import Event, Occupancy, Presence
+from .wire.events import Event, Left, Occupancy, Presence
 
 # A crowd hears its size once in this time at most, in s. A larger crowd hears it less often: it takes only a
 # small share of the posts that the room's messages may take.
 OCCUPANCY_SECONDS = 5
 LONGEST_OCCUPANCY_SECONDS = 30
 OCCUPANCY_SHARE = 0.05
+# How long a socket has to open after ``$connect``, in s.
+OPENING_SECONDS = 2
 
 
 class Announcer:
@@ -87,6 +90,13 @@ class Announcer:
         if tasks:
             with suppress(QueueUnavailable):
                 self._queue.put(tasks)
+
+    def tell_left_out(self, connection: Connection, rooms: Iterable[str]) -> None:
+        """Let a worker tell a new connection which of its rooms are not open to it. It does not fail."""
+        for room in sorted(rooms):
+            # Nothing can be sent to it before its socket has opened.
+            with suppress(QueueUnavailable):
+                self._broadcaster.send_later(connection, Left(room=room), OPENING_SECONDS)
 
     def tell_presence(self, task: TellPresence, deadline: float, delivery: Delivery) -> None:
         """Tell a room what ``tell_later`` has left, unless it is a crowd by now; raises as ``tell`` does."""

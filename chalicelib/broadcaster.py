@@ -27,8 +27,8 @@ QUEUE_SECONDS = 2.0
 MOST_UNDER_WAY = 4
 # Of workers, with 1, 3, 7, 15 and 31 s before them: a minute in all.
 MOST_ATTEMPTS = 5
-# How long what may have been refused for a client that does not read is tried, in s.
-LATE_SECONDS = 0.3
+# How long a worker tries what was refused, in s.
+PATIENT_SECONDS = 0.3
 # Payloads in a row that a client has not read, after which its connection is closed.
 MOST_UNREAD = 10
 
@@ -72,7 +72,6 @@ class Delivery:
         given_up: Whether some were missed after the last attempt, or because the queue took nothing.
         rounds: How often messages were sent to a room.
         messages: How many messages that were.
-        late: What is tried again while nobody waits for it.
         dead: Connections that are to be removed, by id, each with the room that it was in.
         stuck: Connections that are to be closed, for they do not read.
     """
@@ -89,7 +88,6 @@ class Delivery:
     given_up: bool = False
     rounds: int = 0
     messages: int = 0
-    late: list[Posting] = field(default_factory=list, repr=False)
     dead: dict[str, tuple[Member, str | None]] = field(default_factory=dict, repr=False)
     stuck: dict[str, Member] = field(default_factory=dict, repr=False)
 
@@ -183,17 +181,19 @@ class Broadcaster:
         for chunk in self._chunks(None, partial(render, event), event.passing, [member]):
             self._finish(self._start(chunk, self._until(deadline)), delivery)
 
+    def send_later(self, to: Connection, event: Event, seconds: int) -> None:
+        """Let a worker send an event to one connection, so many s from now.
+
+        Raises:
+            QueueUnavailable: It could not be told.
+        """
+        member = Member(to.id, to.name, to.form, to.connected_at, to.expires_at)
+        self._queue.put(list(self._chunks(None, partial(render, event), event.passing, [member])), seconds)
+
     def dismiss(self, connection: Connection, goodbye: Goodbye, deadline: float, delivery: Delivery) -> None:
         """Say why, and close a connection."""
         self.send(connection, goodbye, deadline, delivery)
         self._api.hang_up(connection.id)
-
-    def finish_late(self, delivery: Delivery) -> None:
-        """Wait for what is tried again in the background; what is left goes to the queue."""
-        late, delivery.late = delivery.late, []
-        for posting in late:
-            self._count(posting, delivery)
-            self._leave_rests(posting, delivery)
 
     def close_stuck(self, deadline: float, delivery: Delivery) -> None:
         """Close the connections that do not read: their clients come again, and catch up."""
@@ -218,7 +218,7 @@ class Broadcaster:
         now = self._clock()
         chunk = chunk.only([member for member in chunk.members if member.expires_at > now])
         posting = self._start(
-            chunk, min(self._until(deadline), time.monotonic() + LATE_SECONDS), patient=True
+            chunk, min(self._until(deadline), time.monotonic() + PATIENT_SECONDS), patient=True
         )
         self._count(posting, delivery)
         for rest in _rests(posting, delivery):
@@ -316,16 +316,16 @@ class Broadcaster:
         return max(deadline - QUEUE_SECONDS, (time.monotonic() + deadline) / 2)
 
     def _finish(self, posting: Posting, delivery: Delivery) -> None:
-        """Wait until a chunk is sent; leave what is left to the queue."""
-        self._count(posting, delivery)
-        if unsure := posting.chunk.only_those(posting.result.result().unsure):
-            until = min(posting.until, time.monotonic() + LATE_SECONDS)
-            delivery.late.append(self._start(unsure, until, patient=True))
-        self._leave_rests(posting, delivery)
+        """Wait until a chunk is sent; leave to workers those that were missed or left out.
 
-    def _leave_rests(self, posting: Posting, delivery: Delivery) -> None:
-        """Leave to workers who was missed, and who was left out: nothing may follow that shows the gap."""
+        Nothing may follow that would show them the gap. Once this has returned, nobody is forgotten, even if
+        this Lambda dies.
+        """
+        self._count(posting, delivery)
         self._note_unread(posting, delivery)
+        if unsure := posting.chunk.rest(posting.result.result().unsure):
+            # Nobody waits for it here, and a moment may be enough.
+            self._try_to_put_off([unsure], delivery)
         for rest in _rests(posting, delivery):
             self._try_to_put_off([rest], delivery, delay_seconds=1)
 
@@ -336,7 +336,9 @@ class Broadcaster:
         delivery.gone += len(result.gone)
         delivery.throttles += result.throttles
         delivery.slow += len(result.slow)
-        delivery.failed += len(result.refused) + (len(result.left) if chunk.passing else 0)
+        delivery.failed += len(result.refused) + (
+            len(result.left) + len(result.unsure) if chunk.passing else 0
+        )
         delivery.forbidden |= result.forbidden
         gone = set(result.gone)
         for member in chunk.members if gone else ():

@@ -24,6 +24,7 @@ from .errors import (
     ChatError,
     Flooding,
     Forbidden,
+    NameTaken,
     RateLimited,
     ServerError,
     TokenExpired,
@@ -54,6 +55,7 @@ STATUSES = (
     (BadToken, 401),
     (TokenExpired, 401),
     (TooManyConnections, 429),
+    (NameTaken, 409),
     (Forbidden, 403),
     (BadRequest, 400),
     (ChatError, 503),
@@ -81,9 +83,14 @@ class Chat:
     def connect(self, event: Mapping[str, Any], remaining_seconds: float) -> Response:
         """Register a connection: 200, or the status that refuses it.
 
-        401 without a good token, where one is needed; 403 for a place, room or name that it may not have;
-        429 where its name has too many connections; 400 for a bad name or room; 503 without storage or
-        keys. Nothing stays of who is refused.
+        - 401 without a good token, where one is needed.
+        - 403 for a page or a name that it may not have, and where none of its rooms is open to it. A client
+          that is let in hears ``left`` for each of its rooms that is not.
+        - 409 where somebody has a name that looks the same.
+        - 429 where its name has too many connections.
+        - 400 for a bad name or room; 503 without storage or keys.
+
+        Nothing stays of a client that is refused.
 
         The socket opens after this has returned, so nothing can be sent to it here. Workers tell the others
         in its rooms.
@@ -92,13 +99,14 @@ class Chat:
             try:
                 handshake = Handshake.of(event)
                 identity = self.services.door.admit(handshake)
-                connection = self._arriving(event, handshake, identity)
+                connection, closed = self._arriving(event, handshake, identity)
                 changes = self.services.connections.add(connection)
             except ChatError as error:
                 record.fail(error)
                 status = next(status for kind, status in STATUSES if isinstance(error, kind))
                 return {"statusCode": status, "body": str(error)}
             self.services.announcer.tell_later(changes, but=connection.id)
+            self.services.announcer.tell_left_out(connection, closed)
             # A browser closes a socket whose subprotocol is not confirmed.
             confirmed = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if connection.form is Form.JSON else {}
             return {"statusCode": 200, **({"headers": confirmed} if confirmed else {})}
@@ -224,12 +232,15 @@ class Chat:
 
     def _arriving(
         self, event: Mapping[str, Any], handshake: Handshake, identity: Identity | None
-    ) -> Connection:
+    ) -> tuple[Connection, frozenset[str]]:
         """Make the connection of a handshake: ``?name=alice&room=a&room=b``, both optional.
+
+        Returns:
+            The connection, and those of its rooms that it is left out of.
 
         Raises:
             BadRequest: A parameter breaks its rule.
-            Forbidden: It may not have that name, or be in those rooms.
+            Forbidden: It may not have that name, or be in any of those rooms.
             StorageUnavailable: It is not known whether it may.
         """
         name, rooms = handshake.name, handshake.rooms
@@ -242,11 +253,14 @@ class Chat:
             connection = connection.identified(identity)
         elif name is not None:
             connection = connection.named(name)
-        if not all(connection.may_enter(room) for room in rooms):
-            raise Forbidden("the token does not allow these rooms")
-        if connection.name is not None and self.services.bans.rooms(connection.name) & rooms:
-            raise Forbidden("you are banned from one of these rooms")
-        return connection
+        closed = frozenset(room for room in rooms if not connection.may_enter(room))
+        if closed == rooms:
+            raise Forbidden("the token allows none of these rooms")
+        if connection.name is not None:
+            closed |= self.services.bans.rooms(connection.name) & rooms
+        if closed == rooms:
+            raise Forbidden("you are banned from these rooms")
+        return replace(connection, rooms=connection.rooms - closed), closed
 
     def _connection(self, event: Mapping[str, Any], rooms: frozenset[str], form: Form) -> Connection:
         """A nameless connection that begins now."""

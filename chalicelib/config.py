@@ -17,7 +17,10 @@ PREFIX = "CHAT_"
 HMAC = "HS256"
 PUBLIC_KEY = ("RS256", "ES256", "EdDSA")
 
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|[a-z][a-z0-9+.-]*://[a-z0-9.-]+")
+# No browser sends a scheme's own port.
+_ORIGIN = re.compile(
+    r"(?!https://[^:]+:443$|http://[^:]+:80$)(https?://[a-z0-9.-]+(:\d+)?|[a-z][a-z0-9+.-]*://[a-z0-9.-]+)"
+)
 _SECRET_ARN = re.compile(
     r"arn:[a-z-]+:(ssm:[a-z0-9-]+:\d+:parameter/.+/|secretsmanager:[a-z0-9-]+:\d+:secret:).+"
 )
@@ -180,7 +183,7 @@ def _check(settings: Settings, given: set[str]) -> None:
         (
             all(_ORIGIN.fullmatch(origin) for origin in settings.allowed_origins),
             "CHAT_ALLOWED_ORIGINS must be origins as browsers send them, such as https://chat.example.com,"
-            " with commas between them",
+            " without :443 or :80, and with commas between them",
         ),
         (
             settings.allowed_origins or not settings.require_origin,

@@ -1,5 +1,6 @@
 """From a frame to its action, and from whatever goes wrong to one error event."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,13 @@ from typing import Any
 from .actions.call import Action, Call
 from .errors import BadJson, BadRequest, ChatError, Internal, RateLimited, TooLarge, UnknownAction
 from .wire.events import LARGEST, Error, Event
-from .wire.fields import Ref
+from .wire.fields import LONGEST_REF
 from .wire.requests import parse_frame, parse_request, shown
+
+# A ref is given back up to this length, in characters, though a valid one is shorter.
+LONGEST_ECHO = 1024
+# One half of a surrogate pair has no UTF-8.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,9 @@ def explain(error: Exception, request_id: str, frame: Mapping[str, Any]) -> Erro
     return Error(
         code=told.code,
         message=str(told),
-        action=_short(frame.get("action")),
+        action=_shown(frame.get("action")),
         retry_after=told.retry_after if isinstance(told, RateLimited) else None,
-        ref=_short(frame.get("ref")),
+        ref=_shown(frame.get("ref"), LONGEST_ECHO),
     )
 
 
@@ -115,6 +121,11 @@ def _find(frame: Mapping[str, Any], call: Call) -> tuple[str, Action]:
     return name, call.services.actions[name]
 
 
-def _short(value: object) -> str | None:
-    """Give back what the client sent, where it is of a size to give back."""
-    return value if isinstance(value, str) and Ref.clean(value) is not None else None
+def _shown(value: object, longest: int = LONGEST_REF) -> str | None:
+    """Give back what the client sent, where it is text of a size to give back.
+
+    A ``ref`` that breaks its rule is given back too: its sender waits for it.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= longest:
+        return None
+    return None if _HALF.search(value) else value

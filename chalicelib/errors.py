@@ -9,6 +9,7 @@ ChatError
 │   ├── NotFound          not_found
 │   ├── Forbidden         forbidden
 │   │   ├── BadToken
+│   │   ├── NameTaken
 │   │   └── TooManyConnections
 │   ├── TokenExpired      token_expired
 │   ├── RateLimited       rate_limited     .retry_after
@@ -88,10 +89,22 @@ class Forbidden(RequestError):
 
 
 class BadToken(Forbidden):
-    """There is no token, or it is none of this chat's. The message tells nothing that helps to make one."""
+    """There is no token, or it is none of this chat's. The message tells nothing that helps to make one.
 
-    def __init__(self, why: str = "the token is not valid") -> None:
+    Attributes:
+        reason: What is wrong with it, for the log: the name of a claim or of a part, and never its value.
+    """
+
+    def __init__(self, why: str = "the token is not valid", reason: str = "token") -> None:
         super().__init__(why)
+        self.reason = reason
+
+
+class NameTaken(Forbidden):
+    """Somebody is connected under a name that looks the same. That passes: the name is free when they go."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody is here under a name that looks the same")
 
 
 class TooManyConnections(Forbidden):

@@ -20,23 +20,32 @@ class Handshake:
     """The handshake that a ``$connect`` event is of.
 
     Attributes:
-        headers: By their names in lower case.
+        headers: The values of each, by its name in lower case.
         query: The values of each parameter.
     """
 
-    headers: Mapping[str, str]
+    headers: Mapping[str, Sequence[str]]
     query: Mapping[str, Sequence[str]]
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Handshake":
-        """Read an event. The case of a header's name is the client's choice."""
-        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+        """Read an event.
+
+        The case of a header's name is the client's choice. A header that comes several times is whole in
+        ``multiValueHeaders`` alone: ``headers`` has the last of its values.
+        """
+        several = event.get("multiValueHeaders") or {}
+        headers: dict[str, list[str]] = {}
+        for name, values in several.items():
+            headers.setdefault(name.lower(), []).extend(values)
+        for name, value in (event.get("headers") or {}).items():
+            headers.setdefault(name.lower(), [value])
         return cls(headers, event.get("multiValueQueryStringParameters") or {})
 
     @property
     def protocols(self) -> list[str]:
         """The subprotocols that it offers."""
-        offers = self.headers.get("sec-websocket-protocol", "").split(",")
+        offers = ",".join(self.headers.get("sec-websocket-protocol", ())).split(",")
         return [offer.strip() for offer in offers if offer.strip()]
 
     @property
@@ -46,8 +55,9 @@ class Handshake:
 
     @property
     def origin(self) -> str | None:
-        """The page that connects, as its browser says."""
-        return self.headers.get("origin")
+        """The page that connects, as its browser says; of several, which no browser sends, all."""
+        origins = self.headers.get("origin")
+        return ", ".join(origins) if origins else None
 
     @property
     def token(self) -> str | None:
@@ -56,8 +66,8 @@ class Handshake:
         Raises:
             BadToken: There are several in one of them.
         """
-        scheme, _, credentials = self.headers.get("authorization", "").partition(" ")
-        header = [credentials.strip()] if scheme.lower() == "bearer" else []
+        authorizations = [each.partition(" ") for each in self.headers.get("authorization", ())]
+        header = [value.strip() for scheme, _, value in authorizations if scheme.lower() == "bearer"]
         offered = [each.removeprefix(BEARER) for each in self.protocols if each.startswith(BEARER)]
         for found in (header, offered, self.query.get("token", ())):
             if len(found) > 1:

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 
 from .aws.errors import client_errors, request_id
 from .broadcaster import Delivery
-from .errors import ChatError, Internal, RequestError
+from .errors import BadToken, ChatError, Internal, RequestError
 
 
 def make_logger(service: str = "chat", stream: TextIO | None = None) -> Logger:
@@ -93,7 +93,8 @@ def _counts(delivery: Delivery) -> dict[str, Any]:
 def _details(error: Exception, ours: bool) -> dict[str, Any]:
     """Describe an error without its values: a message of Python's may quote what a user said."""
     if not ours:
-        return {"error": type(error).__name__}
+        reason = {"reason": error.reason} if isinstance(error, BadToken) else {}
+        return {"error": type(error).__name__, **reason}
     cause = error.__cause__ or error
     details: dict[str, Any] = {
         "error": type(cause).__name__,

@@ -23,7 +23,7 @@ from .logs import Record, logged
 from .storage.connection import Connection, personal_room
 from .storage.messages import Draft
 from .wire.events import Goodbye, Left
-from .wire.fields import Name, Room, Text
+from .wire.fields import ConnectionId, Name, Room, Text
 from .wire.requests import Request, parse_request
 
 LONGEST_BAN_SECONDS = 10 * 365 * 24 * 60 * 60
@@ -35,7 +35,7 @@ class Disconnect(Request, frozen=True):
     """Disconnect a name from everywhere, or one connection."""
 
     name: Name | None = None
-    connection: str | None = None
+    connection: ConnectionId | None = None
     reason: Text = Text("You were disconnected by an operator")
 
 

@@ -45,7 +45,6 @@ class Pruner:
 
     def sweep(self, deadline: float, delivery: Delivery) -> None:
         """Do what sending has left to do: the last thing in an invocation. It does not fail."""
-        self._broadcaster.finish_late(delivery)
         self._broadcaster.close_stuck(deadline, delivery)
         while delivery.dead:
             dead, delivery.dead = list(delivery.dead.values()), {}

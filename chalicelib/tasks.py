@@ -70,10 +70,6 @@ class Chunk(Task, frozen=True, kw_only=True, tag="chunk"):
         """The same chunk for some of its members."""
         return msgspec.structs.replace(self, members=members)
 
-    def only_those(self, ids: Collection[str]) -> "Chunk | None":
-        """The same chunk for the members with these ids; None where there are none."""
-        return self.only([member for member in self.members if member.id in ids]) if ids else None
-
     def rest(self, left: Collection[str]) -> "Chunk | None":
         """What is worth another attempt, with the ids that are left; None where that is nothing."""
         if not left or self.passing:

@@ -58,6 +58,8 @@ RESUME_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 # How many rooms' logs are asked for at the same time.
 QUESTIONS_AT_ONCE = 4
+# The codes of errors that say that a room is closed to this client.
+CLOSED_ROOM = {"not_in_room", "forbidden"}
 # What a connection is closed with for a frame that the other end does not take: its kind, its text, its size.
 UNACCEPTABLE = {1003, 1007, 1009}
 
@@ -412,8 +414,7 @@ class ChatClient:
         elif isinstance(event, Private | Typing | Goodbye):
             self._give([event])
         elif isinstance(event, Left) and event.ref is None:
-            self._forget(event.room)
-            self._give([event])
+            self._lose(event.room)
         elif not self._outbox.answered(event) and isinstance(event, Error):
             # It names no request, or one that is not waited for any more.
             self._give([event])
@@ -441,11 +442,23 @@ class ChatClient:
                 question = log.question()
                 if question is None:
                     break
-                answer = await self.history(
-                    log.room, after=question.after, epoch=question.epoch, limit=question.limit
-                )
+                try:
+                    answer = await self.history(
+                        log.room, after=question.after, epoch=question.epoch, limit=question.limit
+                    )
+                except RequestFailed as error:
+                    if error.code not in CLOSED_ROOM:
+                        raise
+                    self._lose(log.room)
+                    return
             self._give(log.answered(question, answer))
             self._say_when_ready()
+
+    def _lose(self, room: str) -> None:
+        """The server does not let this client be in a room: that is told once."""
+        if room in self._logs:
+            self._forget(room)
+            self._give([Left(room=room)])
 
     def _forget(self, room: str) -> None:
         log = self._logs.pop(room, None)

@@ -30,6 +30,8 @@ SUBPROTOCOL = Subprotocol("chat.v1")
 CLOSE_SECONDS = 2.0
 # Of the 4xx, those that pass: the server was slow, or throttles.
 PASSING = {408, 429}
+# Somebody has a name that looks the same. That passes too, but a new client is not to wait for it.
+NAME_TAKEN = 409
 
 Query = Sequence[tuple[str, str]]
 
@@ -82,12 +84,14 @@ class Connector:
             Refused: The server does not let this client in.
             ProxyFailed: The proxy does not, or cannot be used.
         """
+        passing = set(PASSING)
         while True:
             goodbye, opened, why = None, None, "the connection was lost"
             proxy = self._proxy_now()
             try:
                 async with self._connect(query(), proxy) as socket:
                     opened = self._clock()
+                    passing.add(NAME_TAKEN)
                     try:
                         goodbye = await talk(socket)
                     except asyncio.CancelledError:
@@ -98,7 +102,7 @@ class Connector:
                     socket.transport.abort()
             except InvalidStatus as error:
                 status = error.response.status_code
-                if 400 <= status < 500 and status not in PASSING:
+                if 400 <= status < 500 and status not in passing:
                     raise Refused(status, error.response.reason_phrase) from error
                 why = str(error)
             except InvalidProxyStatus as error:

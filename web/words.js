@@ -51,18 +51,22 @@ export function sentence(text) {
 	return text.charAt(0).toLocaleUpperCase() + text.slice(1) + (/[.!?]$/u.test(text) ? "" : ".");
 }
 
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
+const LONGEST_NAME = 64;
+// The two joiners may be where a script needs them, which the chat knows.
+const UNSEEN = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u;
+// After a sign one shows, after a letter none does.
+const SELECTORS = /(?<!\p{S})\p{Variation_Selector}/gu;
 
 /** A name as the chat will have it. */
 export function normalName(name) {
-	return name.normalize("NFKC").trim().replace(/\s+/gu, " ");
+	return name.replace(SELECTORS, "").normalize("NFKC").trim().replace(/\s+/gu, " ");
 }
 
 /** Why the chat will not take a name; empty where it will. */
 export function nameProblem(name) {
 	const normal = normalName(name);
 	if (!normal) return "Please enter a name.";
-	if ([...normal].length > 32) return "A name has 32 characters at most.";
+	if ([...normal].length > LONGEST_NAME) return `A name has ${LONGEST_NAME} characters at most.`;
 	if (/[@#]/u.test(normal)) return "A name has no @ or # in it.";
-	return UNSEEN.test(name + normal) ? "This name has invisible characters in it." : "";
+	return UNSEEN.test((name + normal).replace(/\p{Variation_Selector}/gu, "")) ? "This name has invisible characters in it." : "";
 }

@@ -13,11 +13,16 @@ from .refreshed import Refreshed
 ANSWER_SECONDS = 3.0
 LARGEST = 512 * 1024
 SHORTEST_RSA = 2048
+# Keys that a token is tried with, at most.
+MOST_TRIED = 8
+# Some hosts refuse Python's own.
+HEADERS = [("User-Agent", "chalice-chat"), ("Accept", "application/json")]
 
 # What a key is for, by its type and curve. Nothing else is a key here; above all nothing symmetric.
 ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 
-Keys = Mapping[tuple[str, str | None], Any]
+# By what they are for, and their id. A set may have several of one id.
+Keys = Mapping[tuple[str, str | None], list[Any]]
 
 
 class Jwks:
@@ -35,16 +40,16 @@ class Jwks:
         )
 
     def keys(self, algorithm: str, kid: str | None) -> Iterator[Any]:
-        """The key of that id and for that algorithm, if there is one; without an id, the only one.
+        """The keys of that id and for that algorithm; where either has no id, those that it may be.
 
         Raises:
             KeysUnavailable: The keys have never been read, and cannot be.
         """
-        key = _find(self._keys.get(), algorithm, kid)
-        if key is None:
-            key = _find(self._keys.again(), algorithm, kid)
-        if key is not None:
-            yield key
+        tried = _find(self._keys.get(), algorithm, kid)[:MOST_TRIED]
+        yield from tried
+        # It may be a new one.
+        newer = _find(self._keys.again(), algorithm, kid)[:MOST_TRIED]
+        yield from (key for key in newer if key not in tried)
 
     def _read(self) -> Keys:
         if "://" in self._source:
@@ -63,12 +68,12 @@ def parse(document: bytes) -> Keys:
         entries = [entry for entry in listed if isinstance(entry, dict)]
     except (TypeError, KeyError, RecursionError) as error:
         raise ValueError("not a JSON Web Key Set") from error
-    found: dict[tuple[str, str | None], Any] = {}
+    found: dict[tuple[str, str | None], list[Any]] = {}
     for entry in entries:
         algorithm = _algorithm(entry)
         key = _key(algorithm, entry) if algorithm else None
         if algorithm and key is not None:
-            found[algorithm, entry.get("kid")] = key
+            found.setdefault((algorithm, entry.get("kid")), []).append(key)
     return found
 
 
@@ -94,11 +99,10 @@ def _key(algorithm: str, entry: dict[str, Any]) -> Any:
     return None if algorithm == "RS256" and key.key_size < SHORTEST_RSA else key
 
 
-def _find(keys: Keys, algorithm: str, kid: str | None) -> Any:
+def _find(keys: Keys, algorithm: str, kid: str | None) -> list[Any]:
     if kid is not None:
-        return keys.get((algorithm, kid))
-    fitting = [key for (kind, _), key in keys.items() if kind == algorithm]
-    return fitting[0] if len(fitting) == 1 else None
+        return keys.get((algorithm, kid)) or keys.get((algorithm, None), [])
+    return [key for (kind, _), each in keys.items() if kind == algorithm for key in each]
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -112,6 +116,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def _download(url: str) -> bytes:
     opener = urllib.request.build_opener(_NoRedirects)
+    opener.addheaders = HEADERS
     try:
         with opener.open(url, timeout=ANSWER_SECONDS) as response:
             body: bytes = response.read(LARGEST + 1)

@@ -50,8 +50,10 @@ class Tokens:
         leeway = self._settings.jwt_leeway_seconds
         now = self._clock()
         expires_at, begins_at = _time(claims, "exp"), _time(claims, "nbf")
-        if expires_at is None or (begins_at is not None and begins_at > now + leeway):
-            raise BadToken
+        if expires_at is None:
+            raise BadToken(reason="exp")
+        if begins_at is not None and begins_at > now + leeway:
+            raise BadToken(reason="nbf")
         if expires_at + leeway <= now:
             raise TokenExpired
         return Identity(self._name(claims), int(expires_at + leeway), self._rooms(claims))
@@ -61,12 +63,13 @@ class Tokens:
         import jwt
 
         if len(token) > LONGEST_TOKEN:
-            raise BadToken
+            raise BadToken(reason="length")
         try:
             header = jwt.get_unverified_header(token)
             algorithm, kid = header.get("alg"), header.get("kid")
             if algorithm not in self._settings.jwt_algorithms:
-                raise BadToken
+                raise BadToken(reason="alg")
+            reason = "kid"
             for key in self._keys.keys(algorithm, kid):
                 try:
                     claims: dict[str, Any] = jwt.decode(
@@ -75,22 +78,38 @@ class Tokens:
                         algorithms=[algorithm],
                         issuer=self._settings.jwt_issuer,
                         audience=self._settings.jwt_audience,
-                        # By our clock, in verify.
-                        options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
+                        # The times are checked by our clock, in verify. Of sub and jti nothing is asked here:
+                        # some issuers have numbers there.
+                        options={
+                            "verify_exp": False,
+                            "verify_nbf": False,
+                            "verify_iat": False,
+                            "verify_sub": False,
+                            "verify_jti": False,
+                        },
                     )
                 except jwt.InvalidSignatureError:
+                    reason = "signature"
                     continue
                 return claims
+        except jwt.InvalidIssuerError as error:
+            raise BadToken(reason="iss") from error
+        except jwt.InvalidAudienceError as error:
+            raise BadToken(reason="aud") from error
+        except jwt.MissingRequiredClaimError as error:
+            raise BadToken(reason=error.claim) from error
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            raise BadToken from error
-        raise BadToken
+            raise BadToken(reason="form") from error
+        raise BadToken(reason=reason)
 
     def _name(self, claims: Mapping[str, Any]) -> str:
         claim = self._settings.jwt_name_claim
         name = claims.get(claim)
         # In its normal form already: two users of the issuer's must not become one here.
         if not isinstance(name, str) or Name.clean(name) != name:
-            raise BadToken(f"the token's {claim} is no name: it {Name.rule}, and in its normal form")
+            raise BadToken(
+                f"the token's {claim} is no name: it {Name.rule}, and in its normal form", f"name: {claim}"
+            )
         return name
 
     def _rooms(self, claims: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -99,7 +118,7 @@ class Tokens:
             return None
         patterns = claims.get(claim, [])
         if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
-            raise BadToken(f"the token's {claim} is no list of rooms")
+            raise BadToken(f"the token's {claim} is no list of rooms", f"rooms: {claim}")
         return tuple(patterns)
 
 
@@ -113,7 +132,7 @@ def _time(claims: Mapping[str, Any], claim: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadToken
+        raise BadToken(reason=claim)
     if not 0 <= value < 2**53:
-        raise BadToken
+        raise BadToken(reason=claim)
     return value

@@ -10,6 +10,7 @@ from typing import Any
 from ..auth.identity import Identity
 from ..aws.retries import pause
 from ..errors import ChatError, StorageUnavailable
+from ..wire.lookalikes import skeleton
 from .bucket import Bucket
 from .connection import Connection, from_item, personal_room
 from .directory import Directory
@@ -303,7 +304,8 @@ class Connections:
             left = new if reasons else connection
             departed = self._depart(left, left.public_rooms) if moves else {}
             if not reasons:
-                if new.name != connection.name:
+                if connection.name is not None and skeleton(new.name or "") != skeleton(connection.name):
+                    # Otherwise the claim of the old name has become that of the new one.
                     self._release(connection)
                 crossings = {room: arrived.get(room, []) + departed.get(room, []) for room in new.rooms}
                 return self._changed(new.rooms, crossings, 0) if moves else []

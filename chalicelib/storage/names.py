@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ..errors import Forbidden, TooManyConnections
+from ..errors import NameTaken, TooManyConnections
 from ..wire.lookalikes import skeleton
 from .bucket import ATTRIBUTE, Bucket
 from .entries import expiry_of, id_of, to_entry
@@ -66,8 +66,9 @@ class Names:
                 "TableName": self._table,
                 "Key": _key(name),
                 "UpdateExpression": expression,
+                # One's own name is nobody else's, whatever it looks like.
                 "ConditionExpression": "attribute_not_exists(connections) OR (#name = :name"
-                " AND (contains(connections, :me) OR size(connections) < :most))",
+                " AND (contains(connections, :me) OR size(connections) < :most)) OR connections = :mine",
                 "ExpressionAttributeNames": {"#name": "name"},
                 "ExpressionAttributeValues": values,
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -82,7 +83,7 @@ class Names:
             item: The item that the transaction gave back.
 
         Raises:
-            Forbidden: The name looks like one that is connected.
+            NameTaken: The name looks like one that is connected.
             TooManyConnections: It has as many as it can.
         """
         entries = set(item.get("connections", {}).get("SS", ()))
@@ -90,7 +91,7 @@ class Names:
         if dead:
             self._delete(name, dead)
         elif item["name"]["S"] != name:
-            raise Forbidden("somebody is here under a name that looks the same")
+            raise NameTaken
         else:
             raise TooManyConnections(name, self._most)
 

@@ -4,7 +4,9 @@ A connection that asked for the subprotocol ``chat.v1`` gets JSON objects with a
 asked for none (wscat) gets lines of text, and nothing where an event has no line.
 """
 
+import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Literal
@@ -13,6 +15,7 @@ import msgspec
 
 from ..errors import TooLarge
 from .fields import Field
+from .lookalikes import JOINERS, skeleton
 from .requests import LOBBY
 
 # API Gateway sends messages of up to 128 KB.
@@ -62,7 +65,7 @@ class Message(Event, frozen=True, tag="message"):
     sent_at: int
 
     def lines(self) -> list[str]:
-        return [f"{_where(self.room)}{self.sender or 'Echo'}: {self.message}"]
+        return [f"{_where(self.room)}{_sender(self.sender)}: {self.message}"]
 
 
 class Messages(Event, frozen=True, tag="messages"):
@@ -89,7 +92,7 @@ class Private(Event, frozen=True, tag="private"):
     sent_at: int
 
     def lines(self) -> list[str]:
-        return [f"{self.sender or 'Echo'} -> {self.to}: {self.message}"]
+        return [f"{_sender(self.sender)} -> {_name(self.to)}: {self.message}"]
 
 
 class Ack(Event, frozen=True, tag="ack"):
@@ -155,7 +158,7 @@ class Presence(Event, frozen=True, tag="presence", omit_defaults=True):
     names: list[str] | None = None
 
     def lines(self) -> list[str]:
-        who = ", ".join(self.names or [self.name])
+        who = ", ".join(map(_name, self.names or [self.name]))
         return [f"* {who} {'joined' if self.event == 'join' else 'left'} {self.room}"]
 
 
@@ -205,7 +208,7 @@ class WhoIsThere(Event, frozen=True, tag="who"):
     ref: str | None = None
 
     def lines(self) -> list[str]:
-        names = [f"{name} ({number})" for name, number in self.members.items()]
+        names = [f"{_name(name)} ({number})" for name, number in self.members.items()]
         nameless = [f"{self.nameless} nameless"] if self.nameless else []
         more = f"; more after {self.after}" if self.more else ""
         return [f"In {self.room}: {', '.join(names + nameless) or 'nobody'}{more}"]
@@ -255,7 +258,7 @@ class Named(Event, frozen=True, tag="named"):
     ref: str | None = None
 
     def lines(self) -> list[str]:
-        return [f"You are {self.name}"]
+        return [f"You are {_name(self.name)}"]
 
 
 class Authenticated(Event, frozen=True, tag="authenticated"):
@@ -266,7 +269,7 @@ class Authenticated(Event, frozen=True, tag="authenticated"):
     ref: str | None = None
 
     def lines(self) -> list[str]:
-        return [f"You are {self.name} for longer"]
+        return [f"You are {_name(self.name)} for longer"]
 
 
 class Pong(Event, frozen=True, tag="pong"):
@@ -378,6 +381,28 @@ def _frame(batch: Sequence[Message]) -> list[Event]:
     return [Messages(room=batch[0].room, epoch=batch[0].epoch, messages=list(batch))]
 
 
+def _name(name: str) -> str:
+    r"""A name as a line has it: in quotes where it could be taken for anything else in a line.
+
+    >>> print(_name("Zoë O'Neill"), _name("[cats] bob"), _name('a "b"'), _name("Error"))
+    Zoë O'Neill "[cats] bob" "a \"b\"" "Error"
+    """
+    return name if _is_plain(name) else json.dumps(name, ensure_ascii=False)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether no part of a name can be taken for another part of a line, or for its beginning."""
+    words = _SIGNS.split(JOINERS.sub("", name))
+    return all(
+        word and all(unicodedata.category(letter)[0] in "LMN" and letter not in _COLONS for letter in word)
+        for word in words
+    ) and not any(skeleton(word).casefold() in _FIRST_WORDS for word in words[:1])
+
+
+def _sender(name: str | None) -> str:
+    return "Echo" if name is None else _name(name)
+
+
 def _where(room: str) -> str:
     return "" if room == LOBBY else f"[{room}] "
 
@@ -387,5 +412,15 @@ def _plain(value: object) -> str:
         return str(value)
     raise NotImplementedError(f"{type(value)} has no place in an event")
 
+
+# Signs that part the words of a plain name, one between two of them, and mean nothing else in a line.
+_SIGNS = re.compile("[ ._'\u2019-]")
+# Letters that look like a colon.
+_COLONS = "\u02d0\u02d1\ua789"
+# What other lines begin with, and what the nameless are called.
+_FIRST_WORDS = {
+    skeleton(word).casefold()
+    for word in ("Echo", "Error", "In", "Joined", "Left", "No", "Rooms", "You", "Your", "This", "pong")
+}
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)

@@ -7,10 +7,12 @@ import re
 import unicodedata
 from typing import Any, ClassVar, Self
 
-from .lookalikes import shows
+from .lookalikes import JOINERS, joins, shows
 
 LONGEST_MESSAGE = 4096
-LONGEST_NAME = 32
+# An issuer's own ids are names too: a UUID has 36 characters, and one of Entra ID's 43.
+LONGEST_NAME = 64
+LONGEST_REF = 64
 # In characters. API Gateway itself takes 10 KB of headers and 4 KB of URL.
 LONGEST_TOKEN = 8192
 
@@ -22,8 +24,11 @@ _CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_IN_NAMES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 # Letters, marks and signs that show nothing: fillers, blanks, the grapheme joiner, the null note head.
 _BLANK_LETTERS = set(
-    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U00013441\U00013442\U00016fe4\U0001d159"
+    "\u034f\u115f\u1160\u17b4\u17b5\u2065\u2800\u3164\uffa0\ufff0\ufff1\ufff2\ufff3\ufff4\ufff5\ufff6\ufff7"
+    "\ufff8\U00013441\U00013442\U00016fe4\U0001d159"
 )
+# They choose a variant of the character before: one sees that of signs, such as hearts, and not of letters.
+_SELECTORS = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 class Field(str):
@@ -65,7 +70,10 @@ class AnyRoom(Field):
     """The id of a room, a user's personal room ``@name`` included."""
 
     rule = f"{Room.rule}, or your own name after '@'"
-    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": 64}
+    schema: ClassVar = {
+        "type": "string",
+        "pattern": f"^([A-Za-z0-9][A-Za-z0-9._-]{{0,63}}|@[^@#]{{1,{LONGEST_NAME}}})$",
+    }
 
     @classmethod
     def clean(cls, value: str) -> str | None:
@@ -76,17 +84,28 @@ class AnyRoom(Field):
 
 
 class Name(Field):
-    """The name of a user: NFKC, runs of white space as one blank."""
+    """The name of a user: NFKC, runs of white space as one blank, selectors of variants after signs alone.
 
-    rule = "must be 1-32 characters, not marks alone, no control or invisible ones, no '@' or '#'"
+    What shows nothing is in no name (Unicode's Default_Ignorable_Code_Point), but for the two joiners where
+    RFC 5892, appendix A, has them: many Persian and Hindi words need them.
+    """
+
+    rule = (
+        f"must be 1-{LONGEST_NAME} characters, not marks alone, no control or invisible ones but a joiner"
+        " where its script needs it, no '@' or '#'"
+    )
     schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": "^[^@#]+$"}
 
     @classmethod
     def clean(cls, value: str) -> str | None:
         # Both forms are looked at: split() would swallow a line feed, and NFKC turns look-alikes
         # of '@' into it.
+        value = _without_selectors(value)
         normal = " ".join(unicodedata.normalize("NFKC", value).split())
-        if any(unicodedata.category(c) in _NOT_IN_NAMES or c in _BLANK_LETTERS for c in value + normal):
+        if len(normal) > LONGEST_NAME or not joins(normal):
+            return None
+        seen = JOINERS.sub("", value + normal)
+        if any(unicodedata.category(c) in _NOT_IN_NAMES or c in _BLANK_LETTERS for c in seen):
             return None
         if not 1 <= len(normal) <= LONGEST_NAME or "@" in normal or "#" in normal:
             return None
@@ -115,7 +134,7 @@ class Ref(Field):
 
     @classmethod
     def clean(cls, value: str) -> str | None:
-        return value if 1 <= len(value) <= 64 and not _CONTROL.search(value) else None
+        return value if 1 <= len(value) <= LONGEST_REF and not _CONTROL.search(value) else None
 
 
 class Token(Field):
@@ -127,6 +146,17 @@ class Token(Field):
     @classmethod
     def clean(cls, value: str) -> str | None:
         return value if 1 <= len(value) <= LONGEST_TOKEN else None
+
+
+class ConnectionId(Field):
+    """The id of a connection, as API Gateway gave it."""
+
+    rule = "must be the id of a connection"
+    schema: ClassVar = {"type": "string", "minLength": 1, "maxLength": 128}
+
+    @classmethod
+    def clean(cls, value: str) -> str | None:
+        return value if 1 <= len(value) <= 128 and value.isascii() and value.isprintable() else None
 
 
 class Epoch(Field):
@@ -149,3 +179,11 @@ class Cursor(Field):
     @classmethod
     def clean(cls, value: str) -> str | None:
         return Ref.clean(value)
+
+
+def _without_selectors(value: str) -> str:
+    kept: list[str] = []
+    for character in value:
+        if not _SELECTORS.match(character) or (kept and unicodedata.category(kept[-1])[0] == "S"):
+            kept.append(character)
+    return "".join(kept)

@@ -21,10 +21,12 @@ _LATIN = str.maketrans(
 
 
 # Characters that show nothing wherever they are (Unicode's Default_Ignorable_Code_Point), but for the
-# formats, which are in no name: joiners, fillers, selectors of a variant.
+# formats that are in no name: joiners, fillers, selectors of a variant.
 _IGNORED = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200c\u200d\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U000e0000-\U000e0fff]"
 )
+JOINERS = re.compile("[\u200c\u200d]")
 _DOT_ABOVE = "\u0307"
 
 
@@ -41,3 +43,18 @@ def shows(name: str) -> bool:
     (True, False, False)
     """
     return any(unicodedata.category(letter)[0] not in "MZC" for letter in _IGNORED.sub("", name))
+
+
+def joins(name: str) -> bool:
+    """Whether each joiner of a name is where its script needs one (RFC 5892, appendix A.1 and A.2)."""
+    found = [match.start() for match in JOINERS.finditer(name)]
+    if not found:
+        return True
+    # Hardly any name needs it, and its tables are large.
+    from idna.core import valid_contextj
+
+    try:
+        return all(valid_contextj(name, at) for at in found)
+    except ValueError:
+        # A character next to it has no name.
+        return False

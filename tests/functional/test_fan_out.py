@@ -15,7 +15,7 @@ from chalicelib.storage.connections import Connections
 from chalicelib.storage.heads import Heads
 from chalicelib.storage.member_cache import MemberCache
 from chalicelib.storage.rooms import Member, Rooms
-from chalicelib.tasks import TaskQueue
+from chalicelib.tasks import Chunk, TaskQueue, decode
 from chalicelib.wire.events import Form, Pong
 from tests.functional.queues import Queues
 from tests.functional.tables import Tables
@@ -109,6 +109,22 @@ class TestStreaming:
             second.release()
         assert publishing.result().delivered == 8
         assert set(callbacks.received) == set(ids)
+
+    def test_who_may_be_slow_is_left_to_a_worker_before_it_returns(
+        self,
+        joined: Callable[..., list[str]],
+        publish: Callable[[], Delivery],
+        queues: Queues,
+        callbacks: Callbacks,
+    ) -> None:
+        ids = joined(4)
+        callbacks.answers[ids[2]] = [429]
+        delivery = publish()
+        # Whoever dies now forgets nobody.
+        [task] = map(decode, queues.take())
+        assert isinstance(task, Chunk)
+        assert ([member.id for member in task.members], task.attempt) == ([ids[2]], 1)
+        assert (delivery.delivered, delivery.queued) == (3, 1)
 
     def test_no_more_is_read_than_can_be_sent(
         self,

@@ -21,6 +21,8 @@ LOOK_THE_SAME = [
     ("i", "\u0131"),
     ("alice", "alice\ufe0f"),  # a selector of a variant that there is not
     ("alice", "a\U000e0100lice"),
+    ("\u2764", "\u2764\ufe0f"),  # one that there is
+    ("\u0645\u06cc\u062e", "\u0645\u06cc\u200c\u062e"),  # with a joiner, and without
 ]
 
 
@@ -43,7 +45,7 @@ def test_nobody_passes_for_who_is_connected(people: People, tables: Tables, name
     before = tables.registry()
     response = people.arriving(name=other).connect()
     assert (response["statusCode"], response["body"]) == (
-        403,
+        409,
         "somebody is here under a name that looks the same",
     )
     assert tables.registry() == before
@@ -67,13 +69,45 @@ def test_a_name_that_shows_nothing_is_none(people: People, tables: Tables, name:
 def test_a_name_is_free_when_its_like_has_gone(people: People) -> None:
     first = people.speaking_json("\u0430lice")
     second = people.arriving(name="alice")
-    assert second.connect()["statusCode"] == 403
+    assert second.connect()["statusCode"] == 409
     first.disconnect()
     assert second.connect()["statusCode"] == 200
-    assert first.connect()["statusCode"] == 403
+    assert first.connect()["statusCode"] == 409
 
 
 def test_a_name_that_was_left_is_free(people: People) -> None:
     ann = people.speaking_json("alice")
     ann.ask("setName", name="bob")
     assert people.arriving(name="\u0430lice").connect()["statusCode"] == 200
+
+
+def test_ones_own_name_is_nobody_elses(people: People, tables: Tables) -> None:
+    oliver, eve = people.speaking_json("0liver"), people.speaking_json("eve")
+    before = len(tables.registry())
+    assert oliver.ask("setName", name="Oliver")["name"] == "Oliver"
+    assert eve.ask("who")["members"] == {"Oliver": 1, "eve": 1}
+    assert len(tables.registry()) == before
+    assert eve.ask("setName", name="0liver")["code"] == "forbidden"
+    assert oliver.ask("setName", name="0liver")["name"] == "0liver"
+    oliver.disconnect()
+    assert eve.ask("setName", name="Oliver")["name"] == "Oliver"
+    eve.disconnect()
+    assert tables.registry() == []
+
+
+def test_a_name_of_several_connections_is_still_theirs(people: People) -> None:
+    oliver, _ = people.speaking_json("0liver"), people.speaking_json("0liver")
+    assert oliver.ask("setName", name="Oliver")["code"] == "forbidden"
+
+
+def test_selectors_of_variants_are_in_no_name(people: People) -> None:
+    assert people.speaking_json("eve").ask("setName", name="al\ufe0fice\u180b")["name"] == "alice"
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0915\u094d\u200d\u0937"]
+)
+def test_joiners_are_where_a_script_needs_them(people: People, name: str) -> None:
+    assert people.speaking_json("eve").ask("setName", name=name)["name"] == name
+    refused = people.speaking_json("ann").ask("setName", name="al\u200dice")
+    assert "but a joiner where its script needs it" in refused["message"]

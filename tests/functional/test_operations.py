@@ -13,6 +13,7 @@ from tests.functional.log import PLANTED, Log
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
+from tests.waiting import eventually
 
 
 def heard(client: ChatClient, kind: str) -> list[dict[str, Any]]:
@@ -72,6 +73,15 @@ class TestBan:
         assert ann.ask("joinRoom", room="cats")["type"] == "joined"
         clock.now += 600
         assert eve.ask("joinRoom", room="cats")["type"] == "joined"
+
+    def test_who_comes_back_is_let_into_the_other_rooms(self, people: People) -> None:
+        people.operate("moderate", {"action": "ban", "name": "eve", "room": "cats", "seconds": 600})
+        eve = people.speaking_json("eve", "cats", "lobby")
+        assert eve.ask("onMessage", message="hi")["type"] == "ack"
+        assert eve.ask("history", room="cats")["code"] == "not_in_room"
+        # Once its socket has opened.
+        assert eventually(lambda: bool(people.work() or heard(eve, "left")))
+        assert [(event["room"], event["ref"]) for event in heard(eve, "left")] == [("cats", None)]
 
     def test_nothing_is_written_for_who_is_kept_out(self, people: People, tables: Tables) -> None:
         people.operate("moderate", {"action": "ban", "name": "eve", "room": "cats", "seconds": 600})
@@ -140,6 +150,14 @@ BAD = {
         {"action": "disconnect"},
         {"action": "disconnect", "name": "eve", "connection": "c="},
         {"action": "disconnect", "name": "e\nve"},
+        {"action": "disconnect", "connection": ""},
+        {"action": "disconnect", "connection": "c" * 3000},
+        {"action": "disconnect", "connection": "\ud800"},
+        {"action": "disconnect", "connection": 7},
+        {"action": "disconnect", "name": "\ud800"},
+        {"action": "disconnect", "name": "eve", "reason": "\ud800"},
+        {"action": "ban", "name": "eve", "room": "cats", "seconds": 1.5},
+        {"action": "ban", "name": "eve", "room": "cats", "seconds": float("nan")},
         {"action": "disconnect", "name": "eve", "colour": "red"},
         {"action": "disconnect", "name": "eve", "reason": "a\0b"},
         {"action": "ban", "name": "eve", "room": "cats"},
@@ -162,6 +180,10 @@ BAD = {
         {"room": "cats", "message": "hi", "sender": "@ann"},
         {"room": "cats", "message": "hi", "from": "ann"},
         {"room": "cats", "message": "hi", "ref": ""},
+        {"room": "cats", "message": "\ud83d"},
+        {"room": "cats", "message": "hi", "ref": "\ud83d"},
+        {"room": "cats", "message": "hi", "sender": "\ud83d"},
+        {"room": {}, "message": []},
     ],
 }
 

@@ -14,6 +14,7 @@ class KeyServer:
         body: What is served.
         status: With which status.
         location: Where a redirect leads.
+        refused_agent: What a User-Agent must not begin with; empty for none.
         requests: The paths that were asked for.
     """
 
@@ -22,6 +23,7 @@ class KeyServer:
         self.body = b""
         self.status = 200
         self.location = ""
+        self.refused_agent = ""
         self.requests: list[str] = []
 
 
@@ -32,7 +34,9 @@ def serving_keys() -> Iterator[KeyServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             keys.requests.append(self.path)
-            self.send_response(keys.status)
+            agent = self.headers.get("User-Agent", "")
+            is_refused = keys.refused_agent and agent.startswith(keys.refused_agent)
+            self.send_response(403 if is_refused else keys.status)
             if keys.location:
                 self.send_header("Location", keys.location)
             self.send_header("Content-Length", str(len(keys.body)))

@@ -137,6 +137,8 @@ def test_what_goes_together(env: dict[str, str]) -> None:
         ({"CHAT_REQUIRE_ORIGIN": "true"}, "CHAT_REQUIRE_ORIGIN needs CHAT_ALLOWED_ORIGINS"),
         ({"CHAT_REQUIRE_ORIGIN": "yes"}, "CHAT_REQUIRE_ORIGIN must be true or false"),
         ({"CHAT_ALLOWED_ORIGINS": "*"}, "CHAT_ALLOWED_ORIGINS must be origins"),
+        ({"CHAT_ALLOWED_ORIGINS": "https://a.example:443"}, "CHAT_ALLOWED_ORIGINS must be origins"),
+        ({"CHAT_ALLOWED_ORIGINS": "http://a.example:80"}, "CHAT_ALLOWED_ORIGINS must be origins"),
         ({"CHAT_ALLOWED_ORIGINS": "null"}, "CHAT_ALLOWED_ORIGINS must be origins"),
         ({"CHAT_ALLOWED_ORIGINS": "https://A.example"}, "CHAT_ALLOWED_ORIGINS must be origins"),
         ({"CHAT_ALLOWED_ORIGINS": "https://a.example/"}, "CHAT_ALLOWED_ORIGINS must be origins"),

@@ -153,6 +153,19 @@ def test_a_room_that_one_is_not_in(alice: Speaker) -> None:
     assert alice.published == []
 
 
+@pytest.mark.parametrize("ref", ["r" * 65, "r" * 1000, "a\nb"])
+def test_a_ref_that_breaks_its_rule_is_given_back(alice: Speaker, ref: str) -> None:
+    error = told(alice.send({"action": "onMessage", "message": "hi", "ref": ref}))
+    assert (error.code, error.ref) == ("bad_request", ref)
+    assert error.message.startswith("ref must be 1-64 characters")
+
+
+@pytest.mark.parametrize("ref", ["", "r" * 1025, 7, None, ["r"], {"r": 1}, True])
+def test_what_cannot_be_given_back_is_named(alice: Speaker, ref: object) -> None:
+    error = told(alice.send({"action": "onMessage", "message": 7, "ref": ref}))
+    assert (error.code, error.ref) == ("bad_request", None)
+
+
 def test_ping(alice: Speaker) -> None:
     assert alice.send({"action": "ping", "ref": "r1"}).reply == Pong(ref="r1")
 

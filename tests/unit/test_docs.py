@@ -25,7 +25,7 @@ ALL_EVENTS = [
 ]
 # The fields that an event can be without.
 OPTIONAL: dict[type[Event], set[str]] = {events.Presence: {"names"}}
-LONG = {"message": 4096, "to": 32, "name": 32, "ref": 64, "room": 64, "epoch": 64, "after": 64}
+LONG = {"message": 4096, "to": 64, "name": 64, "ref": 64, "room": 64, "epoch": 64, "after": 64}
 
 # Frames that have one thing wrong each.
 BAD_FRAMES: list[dict[str, Any]] = [
@@ -65,7 +65,7 @@ BAD_FRAMES: list[dict[str, Any]] = [
     {"action": "history", "limit": None},
     {"action": "setName"},
     {"action": "setName", "name": ""},
-    {"action": "setName", "name": "a" * 33},
+    {"action": "setName", "name": "a" * 65},
     {"action": "setName", "name": "a#b"},
     {"action": "ping", "pong": True},
 ]

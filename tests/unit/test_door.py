@@ -41,6 +41,31 @@ def test_where_the_token_is_taken_from(headers: Any, query: dict[str, list[str]]
     assert handshake(headers, **query).token == token
 
 
+@pytest.mark.parametrize("offers", [["chat.v1", "bearer.a.b.c"], ["bearer.a.b.c", "chat.v1"]])
+@pytest.mark.parametrize(
+    "name", ["Sec-WebSocket-Protocol", "sec-websocket-protocol", "SEC-WEBSOCKET-PROTOCOL"]
+)
+def test_a_header_can_come_twice(name: str, offers: list[str]) -> None:
+    twice = Handshake.of({"headers": {name: offers[-1]}, "multiValueHeaders": {name: offers}})
+    assert (twice.form, twice.token) == (Form.JSON, "a.b.c")
+    cases = Handshake.of({"multiValueHeaders": {name: offers[:1], name.swapcase(): offers[1:]}})
+    assert (cases.form, cases.token) == (Form.JSON, "a.b.c")
+
+
+def test_two_authorizations_are_none() -> None:
+    for name in ("Authorization", "authorization"):
+        with pytest.raises(BadToken):
+            _ = Handshake.of({"multiValueHeaders": {name: ["Bearer 1", "Bearer 2"]}}).token
+    other = Handshake.of({"multiValueHeaders": {"Authorization": ["Basic 1", "Bearer 2"]}})
+    assert other.token == "2"
+
+
+def test_of_two_origins_none_is_allowed() -> None:
+    shown = {"headers": {"Origin": PAGE}, "multiValueHeaders": {"Origin": ["https://evil.example", PAGE]}}
+    with pytest.raises(Forbidden):
+        door(allowed_origins=PAGE).admit(Handshake.of(shown))
+
+
 @pytest.mark.parametrize(
     ("headers", "query"),
     [({"Sec-WebSocket-Protocol": "bearer.1, bearer.2"}, {}), ({}, {"token": ["1", "2"]})],

@@ -1,4 +1,5 @@
 import json
+import re
 import unicodedata
 from itertools import pairwise
 
@@ -31,7 +32,7 @@ from chalicelib.wire.events import (
     frames,
     render,
 )
-from chalicelib.wire.fields import Room, Text
+from chalicelib.wire.fields import Name, Room, Text
 
 
 def said(**fields: object) -> Message:
@@ -302,3 +303,78 @@ def test_messages_of_two_rooms_or_numberings_share_no_frame() -> None:
         other,
         cats,
     ]
+
+
+WORDS = st.sampled_from(
+    [
+        "Echo",
+        "Error",
+        "alice",
+        "bob",
+        "[cats]",
+        "->",
+        ":",
+        "*",
+        "joined",
+        "cats",
+        "In",
+        "Joined",
+        "(2)",
+        '"',
+        ",",
+    ]
+)
+NAMES = (st.lists(WORDS, min_size=1, max_size=5).map(" ".join) | st.text(min_size=1, max_size=12)).filter(
+    lambda name: Name.clean(name) == name
+)
+SHOWN = r'"(?:[^"\\]|\\.)*"|[^"\[*:,(>]+?'
+LINE = re.compile(
+    rf"(?:\[(?P<room>[A-Za-z0-9._-]+)\] )?(?P<sender>{SHOWN})(?: -> (?P<to>{SHOWN}))?: (?P<text>.*)", re.S
+)
+
+
+def reading(line: str) -> tuple[str | None, ...] | None:
+    """Read a line as somebody would who knows the form alone: room, sender, to whom.
+
+    None where it is of another kind.
+    """
+    found = LINE.fullmatch(line)
+    if found is None or found["sender"] in ("Error", "Rooms") or found["sender"].startswith("In "):
+        return None
+    sender, to = (
+        name and (json.loads(name) if name[0] == '"' else name) for name in found.group("sender", "to")
+    )
+    return found["room"] or "lobby", None if found["sender"] == "Echo" else sender, to
+
+
+@given(
+    NAMES,
+    NAMES,
+    st.sampled_from(["lobby", "cats", "a.b-c_d"]),
+    st.sampled_from(["hi", "bob: hi", "[cats] x"]),
+)
+@example("[cats] bob", "wit", "lobby", "hi")
+@example("alice -> wit", "wit", "lobby", "hi")
+@example("Error", "wit", "lobby", "hi")
+@example("Echo", "wit", "lobby", "hi")
+@example("* bob joined lobby", "wit", "lobby", "hi")
+@example("In lobby", "wit", "lobby", "hi")
+def test_no_line_can_be_taken_for_another_kinds_or_another_senders(
+    name: str, other: str, room: str, text: str
+) -> None:
+    message = render(said(sender=name, room=room, message=text), Form.TEXT)
+    assert reading(message or "") == (room, name, None)
+    nameless = render(said(sender=None, room=room, message=text), Form.TEXT)
+    assert reading(nameless or "") == (room, None, None)
+    private = Private(id="i", sender=name, to=other, message=text, sent_at=1)
+    assert reading(render(private, Form.TEXT) or "") == ("lobby", name, other)
+    for event in (
+        Error(code="bad_request", message=f"{name}: no"),
+        Presence(room=room, name=name, event="join", at=1),
+        WhoIsThere(room=room, members={name: 1, other: 2}, nameless=0, count=3, more=False, after=None),
+        Named(name=name),
+        Joined(room=room, seq=1, epoch="e", members={}, count=3),
+        Left(room=room),
+        RoomList(rooms={room: 2}),
+    ):
+        assert reading(render(event, Form.TEXT) or "") is None

@@ -55,6 +55,34 @@ def test_an_unknown_kid_is_looked_for_once_a_minute(server: KeyServer, clock: Cl
     assert len(server.requests) == 3
 
 
+def test_a_host_may_refuse_pythons_own_user_agent(server: KeyServer, clock: Clock) -> None:
+    server.refused_agent = "Python-urllib"
+    assert has(Jwks(server.url, clock), "old")
+
+
+def test_without_an_id_all_fitting_keys_are_tried_up_to_a_bound(server: KeyServer, clock: Clock) -> None:
+    server.body = key_set(OLD, NEW)
+    keys = Jwks(server.url, clock)
+    assert len(list(keys.keys("ES256", None))) == 2
+    server.body = key_set(*(SigningKey("ES256", f"k{number}") for number in range(20)))
+    clock.now += 61
+    assert len(list(Jwks(server.url, clock).keys("ES256", None))) == 8
+
+
+def test_a_key_without_an_id_may_be_of_any_token(server: KeyServer, clock: Clock) -> None:
+    document = json.loads(key_set(OLD, NEW))
+    del document["keys"][0]["kid"]
+    server.body = json.dumps(document).encode()
+    keys = Jwks(server.url, clock)
+    assert has(keys, "unknown")
+    assert has(keys, "new")
+
+
+def test_several_keys_of_one_id_are_all_tried(server: KeyServer, clock: Clock) -> None:
+    server.body = key_set(OLD, SigningKey("ES256", "old"))
+    assert len(list(Jwks(server.url, clock).keys("ES256", "old"))) == 2
+
+
 def test_a_new_key_is_found_and_the_old_one_counts_on(server: KeyServer, clock: Clock) -> None:
     keys = Jwks(server.url, clock)
     assert has(keys, "old")
