@@ -44,8 +44,9 @@ the chat sends lines of text in place of the events described here.
 """
 HANDSHAKE = """\
 One connection. The handshake is refused with 400 where a parameter breaks its rule, with 401 without a good
-token where the chat wants one, with 403 for a page, a name or a room that may not be, with 429 where the
-name has as many connections as it can, and with 503 while storage or keys cannot be reached.
+token where the chat wants one, with 403 for a page or a name that may not be and where no room is open to the
+client, with 409 while somebody is here under a name that looks the same, with 429 where the name has as many
+connections as it can, and with 503 while storage or keys cannot be reached.
 """
 UNASKED = "What others have done, and what the server is about to do."
 
@@ -66,8 +67,10 @@ Where the chat wants a token, it is in the header `Authorization: Bearer <token>
 subprotocol `{bearer}<token>` beside `{subprotocol}`, which alone is confirmed; or it is in the query.
 
 The handshake is refused with 400 where a parameter breaks its rule; with 401 without a good token; with 403
-for a page, a name or a room that may not be, also where the name looks like another's; with 429 where the
-name has as many connections as it can, which passes; and with 503 while storage or keys cannot be reached.
+for a page or a name that may not be, and where none of the rooms is open to the client; with 409 while
+somebody is here under a name that looks the same; with 429 where the
+name has as many connections as it can; with 503 while storage or keys cannot be reached. A client that is let
+in, but not into all of its rooms, hears `left` for the others soon after.
 
 A client that asks for the subprotocol `{subprotocol}` gets its events as JSON. One that asks for none, as
 wscat does, gets lines of text, and nothing where an event has no line.

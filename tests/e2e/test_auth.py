@@ -159,7 +159,7 @@ def test_make_token_says_what_is_missing(tokens: Tokens, new_project: Callable[[
     assert "Traceback" not in done.stderr
     odd = tokens.stack.project.run("token", "NAME=a@b")
     assert odd.returncode != 0
-    assert "a name must be 1-32 characters" in odd.stderr
+    assert "a name must be 1-64 characters" in odd.stderr
 
 
 def test_without_auth_nothing_changes(stack: LocalStack) -> None:

@@ -11,6 +11,7 @@ from tests.functional.log import Log
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
+from tests.waiting import eventually
 from tests.rig.faults import counted
 from tests.tokens import AUDIENCE, ISSUER, NOW, SECRET, signed
 
@@ -279,13 +280,20 @@ class TestRooms:
         assert alice.ask("onMessage", message="hi", room="team-7")["type"] == "ack"
 
     def test_others_cannot(self, people: People, tables: Tables) -> None:
-        for rooms in (["dogs"], ["cats", "dogs"], []):
+        for rooms in (["dogs"], ["dogs", "birds"], []):
             client = arriving(people, signed(rooms=ROOMS), *rooms)
             assert client.connect()["statusCode"] == 403
         assert everything(tables) == [[], []]
         alice = let_in(people, "alice", "cats", rooms=ROOMS)
         for room in ("dogs", "lobby", "team", "Cats", "catsx"):
             assert alice.ask("joinRoom", room=room)["code"] == "forbidden"
+
+    def test_one_room_that_is_closed_does_not_close_the_others(self, people: People) -> None:
+        alice = let_in(people, "alice", "cats", "dogs", rooms=ROOMS)
+        assert alice.ask("onMessage", message="hi", room="cats")["type"] == "ack"
+        assert alice.ask("history", room="dogs")["code"] == "not_in_room"
+        assert eventually(lambda: bool(people.work() or [e for e in alice.events if e["type"] == "left"]))
+        assert [event["room"] for event in alice.events if event["type"] == "left"] == ["dogs"]
 
     def test_rooms_that_cannot_be_entered_are_not_listed(self, people: People) -> None:
         let_in(people, "bob", "dogs", rooms=["dogs"])
