@@ -11,9 +11,9 @@ from tests.functional.log import Log
 from tests.functional.tables import Tables
 from tests.rig.callbacks import Callbacks
 from tests.rig.clock import Clock
-from tests.waiting import eventually
 from tests.rig.faults import counted
 from tests.tokens import AUDIENCE, ISSUER, NOW, SECRET, signed
+from tests.waiting import eventually
 
 PARAMETER = "/chat/jwt-secret"
 ROOMS = ["cats", "team-*"]
