@@ -30,7 +30,7 @@ $(installed): requirements-lock.txt
 	@$(PYTHON) -c '$(supported)'
 	@echo "Making $(VENV); this takes a minute, once ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(python) -m pip install --disable-pip-version-check --requirement requirements-lock.txt
+	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements-lock.txt
 	@touch $@
 
 .PHONY: node
@@ -43,7 +43,7 @@ node:
 endif
 
 node_modules/.package-lock.json: package-lock.json
-	@npm ci --ignore-scripts --no-audit --no-fund
+	@npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
 
 .PHONY: up
 up: venv node  ## the chat on a local AWS, on PORT=, and its page, with tokens by AUTH=jwt; deploys what is saved
@@ -69,6 +69,12 @@ check: venv node  ## linters, types, known vulnerabilities
 .PHONY: unit functional faults e2e browser
 unit functional faults e2e browser: venv node
 	$(python) -m pytest tests/$@
+
+.PHONY: quick
+quick: venv  ## what one runs while working: linters, types, and the tests that are quick
+	@$(python) -m ruff check
+	@$(python) -m mypy --strict chalicelib client infra local
+	@$(python) -m pytest --exitfirst tests/unit tests/functional/test_chat.py tests/functional/test_conversation.py
 
 .PHONY: test
 test: check  ## everything that is checked and tested

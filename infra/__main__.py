@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from .bytecode import add_bytecode
 from .deployment import deploy, deploy_tables, destroy
 from .stack import StackError
-from .stage import Stage, UnknownStage
+from .stage import ConfigurationError, Stage
 from .template import TEMPLATE_FILE, PackageError, package
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         run(arguments)
-    except (UnknownStage, PackageError, StackError, ClientError, BotoCoreError) as error:
+    except (ConfigurationError, PackageError, StackError, ClientError, BotoCoreError, OSError) as error:
         sys.exit(f"{arguments.command} of {arguments.stage} failed: {error}")
 
 

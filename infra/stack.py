@@ -48,13 +48,15 @@ class Stack:
             The stack's outputs.
 
         Raises:
-            StackError: CloudFormation failed, and has rolled back.
+            StackError: CloudFormation failed, and has rolled back; or it cannot change the stack as it is.
         """
         stack = self._describe()
         if stack is not None and stack["StackStatus"] == "ROLLBACK_COMPLETE":
             # What is left of a first deployment that failed: it can only be deleted.
             self.delete()
             stack = None
+        if stack is not None and (hindrance := hindrance_of(stack["StackStatus"], self.name)):
+            raise StackError(hindrance)
         since = datetime.now(UTC)
         change = {
             "StackName": self.name,
@@ -70,9 +72,11 @@ class Stack:
         except ClientError as error:
             if "No updates are to be performed" not in str(error):
                 raise StackError(error.response["Error"]["Message"]) from error
+            # Whatever was tried last, and rolled back: this is what is there.
+            return outputs_of(stack or {})
         for stack in self._states():
             if stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-                return {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
+                return outputs_of(stack)
         raise StackError(self._report(since))
 
     def delete(self) -> None:
@@ -88,8 +92,19 @@ class Stack:
                 "lose their data for good, turn the protection of each off first: aws dynamodb "
                 "update-table --no-deletion-protection-enabled --table-name <table>"
             )
+        stack = self._describe()
+        if (
+            stack is not None
+            and stack["StackStatus"].endswith("_IN_PROGRESS")
+            and (hindrance := hindrance_of(stack["StackStatus"], self.name))
+        ):
+            raise StackError(hindrance)
         since = datetime.now(UTC)
-        self._cloudformation.delete_stack(StackName=self.name)
+        try:
+            self._cloudformation.delete_stack(StackName=self.name)
+        except ClientError as error:
+            # It is protected from that, say, or this user may not.
+            raise StackError(error.response["Error"]["Message"]) from error
         if any(stack["StackStatus"] == "DELETE_FAILED" for stack in self._states()):
             raise StackError(self._report(since))
 
@@ -131,10 +146,44 @@ class Stack:
 
     def _report(self, since: datetime) -> str:
         """Tell which resources failed since then and why, the first one first."""
-        events = self._cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
+        try:
+            events = self._cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
+        except ClientError as error:
+            return f"{self.name} is gone, somebody else has deleted it: {error.response['Error']['Message']}"
         lines = [f"{self.name} failed:"]
         for event in reversed(events):
             if event["Timestamp"] >= since and event["ResourceStatus"].endswith("_FAILED"):
                 reason = event.get("ResourceStatusReason", "for no reason given")
                 lines.append(f"  {event['LogicalResourceId']} ({event['ResourceType']}): {reason}")
+        if len(lines) == 1:
+            stack = self._describe() or {}
+            reason = stack.get("StackStatusReason", "for no reason given")
+            lines.append(f"  it is {stack.get('StackStatus', 'gone')}: {reason}")
         return "\n".join(lines)
+
+
+def hindrance_of(status: str, name: str) -> str | None:
+    """Why a stack in a state cannot be changed, and what to do; None where it can be."""
+    if status == "REVIEW_IN_PROGRESS":
+        return (
+            f"{name} is a change set that nobody has executed ({status}). Execute it, or delete the stack:"
+            f" aws cloudformation delete-stack --stack-name {name}"
+        )
+    if status.endswith("_IN_PROGRESS"):
+        return f"{name} is being changed by another deployment ({status}). Try again when that is over."
+    if status == "UPDATE_ROLLBACK_FAILED":
+        return (
+            f"{name} could not be rolled back ({status}). Put right what its events tell, and then: aws"
+            f" cloudformation continue-update-rollback --stack-name {name}"
+        )
+    if status in ("CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"):
+        return (
+            f"{name} can only be deleted ({status}); its events tell why. Tables that are to be kept can be"
+            f" left out of it: aws cloudformation delete-stack --stack-name {name} --retain-resources ..."
+        )
+    return None
+
+
+def outputs_of(stack: Mapping[str, Any]) -> dict[str, str]:
+    """The outputs of a stack, as CloudFormation describes it."""
+    return {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}

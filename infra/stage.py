@@ -2,13 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from chalice.config import Config
 
+from chalicelib.config import PREFIX, Settings
 
-class UnknownStage(ValueError):
+CONFIG = Path(".chalice") / "config.json"
+
+
+class ConfigurationError(ValueError):
+    """The project's config.json cannot be used. The message names the file and says why."""
+
+
+class UnknownStage(ConfigurationError):
     """The project's config.json has no such stage. The message lists those that it has."""
 
 
@@ -31,13 +40,18 @@ class Stage:
         """Read a stage of the project's configuration, with Chalice's rules of precedence.
 
         Raises:
-            UnknownStage: It is not there.
+            ConfigurationError: The configuration is not there, or not right.
+            UnknownStage: The stage is not there.
         """
-        config = json.loads((project / ".chalice" / "config.json").read_text())
+        config = read_config(project / CONFIG)
         if name not in config["stages"]:
             raise UnknownStage(f"there is no stage {name!r}; there are {', '.join(config['stages'])}")
         chalice = Config(chalice_stage=name, config_from_disk=config)
-        return cls(name, chalice.app_name, chalice.environment_variables)
+        environment = chalice.environment_variables
+        for variable, value in environment.items():
+            if not isinstance(value, str):
+                raise ConfigurationError(f"{CONFIG}: {variable} of the stage {name} must be a string")
+        return cls(name, chalice.app_name, environment)
 
     @property
     def stack(self) -> str:
@@ -51,8 +65,16 @@ class Stage:
 
     @property
     def tables(self) -> dict[str, str]:
-        """The tables' names, by their variables: ``CHAT_ROOMS_TABLE`` and so on."""
-        return {name: value for name, value in self.environment.items() if name.endswith("_TABLE")}
+        """The tables' names, by their variables: ``CHAT_ROOMS_TABLE`` and so on.
+
+        Those that the configuration leaves out have the names that the app and resources.json give them.
+        """
+        names = {
+            PREFIX + field.name.upper(): str(field.default)
+            for field in fields(Settings)
+            if field.name.endswith("table")
+        }
+        return {name: self.environment.get(name, value) for name, value in names.items()}
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -63,3 +85,21 @@ class Stage:
             if name.endswith(("_TABLE", "_QUEUE"))
         }
         return {"StageName": self.name, **named}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config.json.
+
+    Raises:
+        ConfigurationError: It is not there, is no JSON, or has no stages.
+    """
+    try:
+        config: dict[str, Any] = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{path}, line {error.lineno}: {error.msg}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from None
+    stages = config.get("stages") if isinstance(config, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        raise ConfigurationError(f"{path}: stages must be an object with an object for each stage")
+    return config

@@ -13,6 +13,8 @@ Template = dict[str, Any]
 # What `chalice package` calls its two files.
 TEMPLATE_FILE = "sam.json"
 CODE_FILE = "deployment.zip"
+# What `chalice package` says, and exits with 0, where a wheel is missing.
+UNBUILT = "Could not install dependencies"
 AUTHORIZER = Path(__file__).with_name("authorizer.json")
 # What the stage takes in, in requests a second and at once: connects, frames, disconnects. An account has
 # 10,000 and 5,000 for them and for what is sent to clients together. Each frame may get an answer, so a
@@ -47,7 +49,8 @@ def package(project: Path, stage: str, out: Path, authorized: bool = False) -> P
         authorized: Whether a Lambda authorizer stands before ``$connect``: merges authorizer.json too.
 
     Raises:
-        PackageError: The app does not import, has no WebSocket handler, or Chalice cannot package it.
+        PackageError: The app does not import, has no WebSocket handler, or Chalice cannot package it; or the
+            policy is of another stage.
     """
     chalice = [str(Path(sys.executable).with_name("chalice")), "package", "--stage", stage]
     # Chalice wants a region to name the service principals by; they are the same in all of a partition.
@@ -60,15 +63,38 @@ def package(project: Path, stage: str, out: Path, authorized: bool = False) -> P
         stderr=subprocess.STDOUT,
         text=True,
     )
-    if done.returncode != 0:
+    # Of a requirement that cannot be built Chalice says so, and goes on.
+    if done.returncode != 0 or UNBUILT in done.stdout:
         raise PackageError(done.stdout.strip())
     template = json.loads((out / TEMPLATE_FILE).read_text())
     if "WebsocketAPI" not in template["Resources"]:
         raise PackageError("app.py has no WebSocket handler")
+    check_policies(template, stage)
     tighten(template)
     if authorized:
         merge(template, json.loads(AUTHORIZER.read_text()))
     return Package(template, out / CODE_FILE)
+
+
+def check_policies(template: Template, stage: str) -> None:
+    """Make sure that the roles may post to this stage.
+
+    Raises:
+        PackageError: They may post to another one alone: a stage was copied together with its policy.
+    """
+    for resource in template["Resources"].values():
+        if resource["Type"] != "AWS::IAM::Role":
+            continue
+        for policy in resource["Properties"]["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                arn = str(statement["Resource"])
+                service, path = arn.split(":", 5)[2], arn.split(":", 5)[-1].split("/")
+                if service == "execute-api" and path[1] not in (stage, "*"):
+                    raise PackageError(
+                        f"the policy of the stage {stage} lets it post to the stage {path[1]} alone: copy"
+                        f" .chalice/policy-{path[1]}.json to .chalice/policy-{stage}.json, change the stage"
+                        " and the tables in it, and make it the iam_policy_file of the stage"
+                    )
 
 
 def merge(template: Template, other: Template) -> None:

@@ -11,9 +11,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.stack import StackError
-from infra.stage import UnknownStage
+from infra.stage import ConfigurationError
 from infra.template import PackageError
 
 from .account import environment
@@ -27,6 +28,9 @@ from .workspace import AlreadyRunning, Workspace
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 4566
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
+
+# Why something cannot be deployed: the app, the configuration, files that cannot be read, the local AWS.
+NOT_DEPLOYED = (PackageError, StackError, ConfigurationError, OSError, ClientError, BotoCoreError)
 
 # Between two looks at the files, in s.
 LOOK = 0.2
@@ -71,7 +75,7 @@ def main() -> None:
             say(f"Starting a local AWS on port {port} ...")
             with Emulator(port, workspace.emulator) as emulator:
                 run(workspace, emulator, arguments.page_port, tokens=arguments.auth == "jwt")
-    except (AlreadyRunning, PortTaken, EmulatorFailed, PackageError, StackError, UnknownStage) as error:
+    except (AlreadyRunning, PortTaken, EmulatorFailed, *NOT_DEPLOYED) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         say("Ended.")
@@ -120,7 +124,7 @@ def redeploy(deployment: LocalDeployment) -> None:
     started = time.monotonic()
     try:
         deployment.deploy()
-    except (PackageError, StackError, UnknownStage) as error:
+    except NOT_DEPLOYED as error:
         say(f"{error}\nNot deployed: the version before runs on.")
     else:
         say(f"Live after {time.monotonic() - started:.1f} s.")

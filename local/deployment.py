@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 
 from infra.deployment import deploy
-from infra.stage import Stage
+from infra.stage import Stage, read_config
 from infra.template import package
 
 from .account import REGION
@@ -47,7 +47,7 @@ class LocalDeployment:
         Raises:
             PackageError: The app does not import.
             StackError: The emulator did not take it.
-            UnknownStage: config.json has lost the stage.
+            ConfigurationError: config.json is not right, or has lost the stage.
         """
         build = self._workspace.build
         self._sources.copy_to(build)
@@ -91,7 +91,12 @@ class LocalDeployment:
 
 
 def configure(config: Path, variables: Mapping[str, str]) -> None:
-    """Set variables of the stage in a copy of config.json."""
-    content = json.loads(config.read_text())
-    content["stages"][STAGE]["environment_variables"].update(variables)
+    """Set variables of the stage in a copy of config.json.
+
+    Raises:
+        ConfigurationError: It is not right.
+    """
+    content = read_config(config)
+    if STAGE in content["stages"]:
+        content["stages"][STAGE].setdefault("environment_variables", {}).update(variables)
     config.write_text(json.dumps(content))

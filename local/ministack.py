@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from ministack.app import main  # type: ignore[import-untyped]
+from ministack.core import lambda_runtime  # type: ignore[import-untyped]
 from ministack.core.lambda_runtime import Worker  # type: ignore[import-untyped]
 
 from .batches import permit_batches_as_single_messages
@@ -20,6 +22,8 @@ from .subprotocol import confirm_subprotocols
 # After a line of the log, MiniStack holds the next event back until no other has come for 5 ms, which
 # AWS does not. Our handlers write one line; in s.
 QUIET = 0.001
+
+original_kill_workers = lambda_runtime.kill_workers
 
 
 class ShownWorker:
@@ -47,6 +51,23 @@ class ShownWorker:
         return log
 
 
+def end_when_idle(workers: Iterable[Any]) -> None:
+    """End workers as MiniStack does, but those that are busy only once they have answered.
+
+    Otherwise whoever has sent a frame during a deployment is told that a process has died.
+    """
+    present = [worker for worker in workers if worker is not None]
+    busy = [worker for worker in present if worker._lock.locked()]
+    original_kill_workers([worker for worker in present if worker not in busy])
+    for worker in busy:
+        threading.Thread(target=_end_then, args=(worker,), daemon=True).start()
+
+
+def _end_then(worker: Any) -> None:
+    with worker._lock:
+        original_kill_workers([worker])
+
+
 def end_with_parent() -> None:
     """End this process and its workers when the process that started it is gone, killed or not."""
     sys.stdin.read()
@@ -58,5 +79,6 @@ if __name__ == "__main__":
     Worker._drain_stderr_bounded = ShownWorker.drain
     confirm_subprotocols()
     permit_batches_as_single_messages()
+    lambda_runtime.kill_workers = end_when_idle
     threading.Thread(target=end_with_parent, daemon=True).start()
     main()

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # Not requirements.txt: the workers run under this interpreter, which has the same packages. So
@@ -30,7 +31,9 @@ class Sources:
         shutil.rmtree(folder, ignore_errors=True)
         for path in self._paths():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self._project / path, folder / path)
+            # An editor may remove what it has just made, after it was listed.
+            with suppress(FileNotFoundError):
+                shutil.copy2(self._project / path, folder / path)
 
     def _paths(self) -> Iterator[Path]:
         for pattern in DEPLOYED:

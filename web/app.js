@@ -3,7 +3,7 @@
 import {claims} from "./chat-client.js";
 import {ChatPage} from "./chat-page.js";
 import {load} from "./config.js";
-import {recall, tab} from "./memory.js";
+import {belongTo, recall, tab} from "./memory.js";
 import {welcome} from "./welcome.js";
 
 const config = await load();
@@ -16,4 +16,5 @@ if (name === null || url === null) {
 	name = ofToken ?? chosen;
 	url = chat;
 }
+belongTo(url, name);
 new ChatPage(url, name, config);

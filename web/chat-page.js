@@ -7,7 +7,7 @@ import {Conversation} from "./conversation.js";
 import {avatar, byId, element, onClick, write} from "./dom.js";
 import {Drawer} from "./drawer.js";
 import {JoinDialog} from "./join-dialog.js";
-import {recall, remember, rememberName, tab} from "./memory.js";
+import {moveTo, recall, remember, rememberName, tab} from "./memory.js";
 import {Operator} from "./operator.js";
 import {People} from "./people.js";
 import {Settings} from "./settings.js";
@@ -23,6 +23,8 @@ const PEOPLE_PAGE = 200;
 const MOST_ALOUD = 3;
 const PHONE = "(max-width: 47.99rem)";
 const TABLET = "(max-width: 67.99rem)";
+const PRIVATE = "Only the two of you see what you write here.";
+const UNPROTECTED = "Names are not protected in this chat: whoever enters with one of your two names can read this.";
 const STATES = {connecting: "Connecting…", open: "Connected", waiting: "Not connected", closed: "Signed out"};
 
 export class ChatPage {
@@ -36,6 +38,9 @@ export class ChatPage {
 	#frame = 0;
 	#state = null;
 	#chat;
+	#url;
+	// Whether names are those of tokens.
+	#isProtected;
 	#drawers = [new Drawer("sidebar", "sidebar-open", PHONE), new Drawer("people", "people-open", TABLET)];
 	#sidebar = new Sidebar((key) => this.#show(key, true));
 	#people = new People(
@@ -54,6 +59,8 @@ export class ChatPage {
 	#join;
 
 	constructor(url, name, config) {
+		this.#url = url;
+		this.#isProtected = config.token !== null;
 		const rooms = recall("rooms", config.rooms);
 		// Of the others, one may be forbidden by now: they are asked for one by one.
 		const safe = rooms.filter((room) => config.rooms.includes(room));
@@ -179,7 +186,7 @@ export class ChatPage {
 		write("leave", isDirect ? "Close" : "Leave");
 		this.#composer.address(isDirect ? title : `#${title}`);
 		this.#composer.draft = draft;
-		if (isDirect) this.#showEmpty(title, `You and ${title}`, "Only the two of you see what you write here.");
+		if (isDirect) this.#showEmpty(title, `You and ${title}`, this.#isProtected ? PRIVATE : UNPROTECTED);
 		else this.#showEmpty(null, `Nobody has said anything in ${title} yet`, "Say hello. Whoever comes later can read it.");
 		this.#timeline.show(conversation);
 		this.#showPeople(conversation);
@@ -257,7 +264,11 @@ export class ChatPage {
 	#send(text) {
 		const conversation = this.#active;
 		if (!conversation) return;
-		const sending = {ref: randomRef(), id: null, failed: null, from: this.#chat.name, text, sentAt: Date.now()};
+		if (!conversation.canAnswer) {
+			this.#composer.draft = text;
+			return toast("You cannot answer: whoever wrote this has no name.");
+		}
+		const sending = {ref: randomRef(), id: null, like: null, failed: null, from: this.#chat.name, text, sentAt: Date.now()};
 		conversation.sending.push(sending);
 		conversation.marker = null;
 		this.#timeline.changed(conversation);
@@ -273,6 +284,7 @@ export class ChatPage {
 				const saying = isDirect ? this.#chat.private(title, text, {ref}) : this.#chat.say(text, key, {ref});
 				conversation.acknowledged(sending, (await saying).id);
 			} catch (error) {
+				sending.like = null;
 				sending.failed = error.code === "not_found" ? `${title} is not here right now.` : problem(error);
 				if (conversation === this.#active) this.#announce("Your message was not sent.");
 				else toast(`A message to ${title} was not sent.`);
@@ -348,6 +360,7 @@ export class ChatPage {
 	}
 
 	#renamed() {
+		moveTo(this.#url, this.#chat.name);
 		rememberName(this.#chat.name);
 		this.#sidebar.showMe(this.#chat.name);
 		this.#lookAround(this.#active);

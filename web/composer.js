@@ -25,8 +25,8 @@ export class Composer {
 			send(text);
 		});
 		this.#text.addEventListener("keydown", (event) => {
-			// The Enter that ends a composition, as of Japanese, is not for us.
-			if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+			// The Enter that ends a composition, as of Japanese, is not for us. Safari says so by its code alone.
+			if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
 			event.preventDefault();
 			this.#text.form.requestSubmit();
 		});

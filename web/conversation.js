@@ -31,11 +31,13 @@ export class Conversation {
 	// Until when somebody types.
 	#typing = new Map();
 
-	/** `key`: a room, or `@` and a name. */
+	/** `key`: a room, or `@` and a name; `@` alone has what the nameless have written. */
 	constructor(key) {
 		this.key = key;
 		this.isDirect = key.startsWith("@");
 		this.title = this.isDirect ? key.slice(1) || "Somebody" : key;
+		// A label is not an address: nobody can be answered who has no name.
+		this.canAnswer = key !== "@";
 	}
 
 	/** Take a message that comes next; false where it is here. `seen`: whether somebody looks. */
@@ -44,9 +46,11 @@ export class Conversation {
 		if (this.#ids.has(id)) return false;
 		this.#ids.add(id);
 		if (mine) {
-			// A message has no ref: the ack tells its id, and may not have come yet.
+			// A message has no ref: the ack tells its id, and may not have come yet. Until then the same text may be
+			// that of another tab: what is being sent is out of sight, and not dropped.
 			const known = this.sending.find((each) => each.id === id);
-			this.drop(known ?? this.sending.find((each) => each.id === null && each.text === text));
+			if (known) this.drop(known);
+			else Object.assign(this.sending.find((each) => each.id === null && !each.like && each.text === text) ?? {}, {like: id});
 		}
 		this.#typing.delete(from);
 		this.said.push(message);
@@ -77,8 +81,13 @@ export class Conversation {
 
 	/** The server has stored what was sent; it may have come already. */
 	acknowledged(sending, id) {
-		sending.id = id;
+		Object.assign(sending, {id, like: null});
 		if (this.#ids.has(id)) this.drop(sending);
+	}
+
+	/** What is being sent, as far as it is to be shown. */
+	get unsettled() {
+		return this.sending.filter(({like}) => !like);
 	}
 
 	drop(sending) {

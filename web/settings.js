@@ -2,7 +2,7 @@
 
 import {byId, onClick, onSubmit} from "./dom.js";
 import {FormField} from "./form-field.js";
-import {remember, tab} from "./memory.js";
+import {forget} from "./memory.js";
 import {nameProblem, normalName, problem} from "./words.js";
 
 export class Settings {
@@ -19,8 +19,8 @@ export class Settings {
 			dialog.showModal();
 		});
 		onClick("sign-out", () => {
-			remember("name", null, tab);
 			chat.close();
+			forget();
 			location.reload();
 		});
 		onSubmit("settings-form", async () => {

@@ -109,7 +109,7 @@ export class Timeline {
 		this.#frame = 0;
 		const conversation = this.#shown;
 		if (this.#atEnd) conversation.trim();
-		const {said, sending, begun, marker} = conversation;
+		const {said, unsettled: sending, begun, marker} = conversation;
 		if (!marker) this.#list.querySelector(".marker")?.remove();
 		this.#forget(new Set(said));
 		this.#prepend(said, marker);
@@ -169,7 +169,7 @@ export class Timeline {
 		return rows;
 	}
 
-	#renderSending({said, sending}) {
+	#renderSending({said, unsettled: sending}) {
 		const rows = [...this.#list.querySelectorAll(":scope > .sending")];
 		const states = sending.map(({ref, id, failed}) => `${ref} ${id} ${failed}`);
 		if (rows.map((row) => row.dataset.state).join() === states.join()) return;

@@ -289,13 +289,13 @@ def test_a_policy_names_its_own_stage_tables_and_queues_alone(stage: str) -> Non
     resources = [statement["Resource"] for statement in policy_of(stage)["Statement"]]
     environment = Stage.load(ROOT, stage).environment
     assert set(resources) == {
-        *(f"arn:aws:dynamodb:*:*:table/{environment[name]}" for name in environment if "TABLE" in name),
-        *(f"arn:aws:sqs:*:*:{environment[name]}" for name in environment if "QUEUE" in name),
-        f"arn:aws:execute-api:*:*:*/{stage}/POST/@connections/*",
-        f"arn:aws:execute-api:*:*:*/{stage}/DELETE/@connections/*",
-        f"arn:aws:ssm:*:*:parameter/chalice-chat/{stage}/*",
-        f"arn:aws:secretsmanager:*:*:secret:chalice-chat/{stage}/*",
-        f"arn:aws:logs:*:*:log-group:/aws/lambda/chalice-chat-{stage}-*:*",
+        *(f"arn:*:dynamodb:*:*:table/{environment[name]}" for name in environment if "TABLE" in name),
+        *(f"arn:*:sqs:*:*:{environment[name]}" for name in environment if "QUEUE" in name),
+        f"arn:*:execute-api:*:*:*/{stage}/POST/@connections/*",
+        f"arn:*:execute-api:*:*:*/{stage}/DELETE/@connections/*",
+        f"arn:*:ssm:*:*:parameter/chalice-chat/{stage}/*",
+        f"arn:*:secretsmanager:*:*:secret:chalice-chat/{stage}/*",
+        f"arn:*:logs:*:*:log-group:/aws/lambda/chalice-chat-{stage}-*:*",
     }
 
 

@@ -157,6 +157,20 @@ def test_a_saved_change_is_live_within_3_s_and_sockets_stay(own_stack: LocalStac
         assert reply == "PONG, as edited"
 
 
+def test_a_frame_that_comes_during_a_deployment_is_answered(own_stack: LocalStack) -> None:
+    slow = 'import time; time.sleep(4); return ["slow"]'
+    own_stack.project.edit(EVENTS, PONG, slow)
+    own_stack.said("Live after")
+    with own_stack.connect() as client:
+        client.send(PING)
+        seen = len(own_stack.output)
+        own_stack.project.edit(EVENTS, slow, PONG)
+        own_stack.said("Live after", after=seen)
+        assert client.recv(timeout=10) == "slow"
+        client.send(PING)
+        assert client.recv(timeout=5) == "pong"
+
+
 def test_settings_policies_and_resources_are_watched_too(own_stack: LocalStack) -> None:
     for file, old, new in (
         (".chalice/config.json", '"lambda_timeout": 28', '"lambda_timeout": 27'),
@@ -185,6 +199,13 @@ def test_what_does_not_import_is_shown_and_the_version_before_runs_on(own_stack:
             assert client.recv(timeout=5) == "pong"
             own_stack.project.edit(EVENTS, f'return ["broken"]\n{broken}\n', PONG)
             own_stack.said("Live after", after=seen)
+        seen = len(own_stack.output)
+        own_stack.project.edit(".chalice/config.json", "\n  }\n}", ",\n  }\n}")
+        own_stack.said("the version before runs on", after=seen)
+        assert re.search(r"config\.json, line \d+: ", own_stack.output[seen:])
+        assert "Traceback" not in own_stack.output[seen:]
+        own_stack.project.edit(".chalice/config.json", ",\n  }\n}", "\n  }\n}")
+        own_stack.said("Live after", after=seen)
 
 
 @pytest.mark.parametrize(
