@@ -165,7 +165,8 @@ class Queues:
         """Whether there is nothing to be received now."""
         now = self._clock()
         with self._lock:
-            return not self._running and not any(message.visible_at <= now for message in self.waiting)
+            due = not self.held and any(message.visible_at <= now for message in self.waiting)
+            return not self._running and not due
 
     def pump(self) -> None:
         """Receive what is visible, in the loop."""
