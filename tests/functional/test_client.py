@@ -429,6 +429,35 @@ async def test_a_client_that_is_refused_does_not_come_again() -> None:
 
 
 @asynchronous
+async def test_a_name_that_is_taken_meanwhile_may_be_free_again() -> None:
+    async with ChatServer() as server:
+        server.statuses = [409]
+        with pytest.raises(Refused, match="409"):
+            await client(server).__aenter__()
+        async with client(server) as chat:
+            server.statuses = [409, 409]
+            server.visitors[0].cut()
+            await chat.say("hi")
+            assert len(server.visitors) == 2
+
+
+@asynchronous
+async def test_a_room_that_is_closed_to_it_does_not_close_the_others() -> None:
+    async with ChatServer() as server:
+        server.closed_rooms = {"cats"}
+        async with client(server, rooms=("cats", "lobby")) as chat:
+            left = await anext(chat)
+            assert (isinstance(left, Left), left.room) == (True, "cats")  # type: ignore[union-attr]
+            # What the server tells too is told once.
+            await server.visitors[0].tell(Left(room="cats"))
+            await server.publish("hi")
+            assert await take(chat, 1) == ["hi"]
+            server.visitors[0].cut()
+            again = await server.visitor(2)
+            assert again.rooms == ["lobby"]
+
+
+@asynchronous
 async def test_a_client_that_is_refused_later_tells_all_who_wait() -> None:
     async with ChatServer() as server:
         chat = await client(server).__aenter__()

@@ -138,6 +138,7 @@ class ChatServer:
             members.
         numbers: How many numbers an answer of the history has read at most.
         open_rooms: The rooms that are listed.
+        closed_rooms: Those that nobody is let into, and whose history nobody is told.
         clock: Unix time in s.
         greeted: How many handshakes there were, refused ones too.
         greeting_seconds: Time that a handshake takes.
@@ -156,6 +157,7 @@ class ChatServer:
         self.count: int | None = None
         self.numbers = 1000
         self.open_rooms = {"lobby": 1}
+        self.closed_rooms: set[str] = set()
         self.clock = time.time
         self.greeted = 0
         self.greeting_seconds = 0.0
@@ -328,6 +330,8 @@ class ChatServer:
             await visitor.tell(reply)
 
     async def _do(self, request: requests.Request, visitor: Visitor) -> Event:
+        if getattr(request, "room", None) in self.closed_rooms:
+            raise NotInRoom(str(getattr(request, "room", "")))
         match request:
             case requests.OnMessage(message=text, room=room, ref=ref):
                 return await self._say(visitor, text, room, ref or "")
