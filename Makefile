@@ -77,8 +77,9 @@ quick: venv  ## what one runs while working: linters, types, and the tests that 
 	@$(python) -m pytest --exitfirst tests/unit tests/functional/test_chat.py tests/functional/test_conversation.py
 
 .PHONY: test
-test: check  ## everything that is checked and tested
-	$(python) -m pytest
+test: check  ## everything that is checked and tested; what measures no time, on two cores
+	$(python) -m pytest tests/browser tests/e2e
+	$(python) -m pytest -n 2 --dist worksteal tests/faults tests/functional tests/unit
 
 .PHONY: fuzz
 fuzz: venv  ## made-up events at the handlers, for MINUTES= 5

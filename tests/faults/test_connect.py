@@ -144,7 +144,7 @@ def test_one_who_is_refused_leaves_nothing(name: str) -> None:
     town = town_with_people(**RATES)
     town.arrive("ann", "lobby", "cats", "dogs")
     before = state(town)
-    assert town.connect(BOB, name, "lobby", "cats", "dogs") == (429 if name == "ann" else 403)
+    assert town.connect(BOB, name, "lobby", "cats", "dogs") == (429 if name == "ann" else 409)
     assert state(town) == before
     assert town.worklist.waiting == []
 

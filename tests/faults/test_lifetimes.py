@@ -51,4 +51,4 @@ def test_a_name_is_nobody_elses_while_its_youngest_connection_lives(town: Town) 
         if int(item["expiresAt"]["N"]) <= now:
             key = {name: item[name] for name in ("roomId", "connectionid")}
             town.tables.client.delete_item(TableName=town.tables.rooms, Key=key)
-    assert town.connect("Eve00000000000=", "b\N{CYRILLIC SMALL LETTER O}b") == 403
+    assert town.connect("Eve00000000000=", "b\N{CYRILLIC SMALL LETTER O}b") == 409
