@@ -53,8 +53,9 @@ class LocalDeployment:
         self._sources.copy_to(build)
         if self._issuer:
             configure(build / ".chalice" / "config.json", self._issuer.environment)
-        packed = package(build, STAGE, build / "package")
+        # First: of a configuration that is wrong, Chalice shows a traceback.
         stage = Stage.load(build, STAGE)
+        packed = package(build, STAGE, build / "package")
         outputs = deploy(self._session, stage, packed)
         self._turn_on_expiry(stage)
         endpoints = self._endpoints(stage, outputs["WebsocketAPIId"])
