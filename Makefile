@@ -78,8 +78,8 @@ quick: venv  ## what one runs while working: linters, types, and the tests that 
 
 .PHONY: test
 test: check  ## everything that is checked and tested; what measures no time, on two cores
-	$(python) -m pytest tests/browser tests/e2e
-	$(python) -m pytest -n 2 --dist worksteal tests/faults tests/functional tests/unit
+	$(python) -m pytest tests/browser tests/e2e tests/faults
+	$(python) -m pytest -n 2 --dist loadfile tests/functional tests/unit
 
 .PHONY: fuzz
 fuzz: venv  ## made-up events at the handlers, for MINUTES= 5
